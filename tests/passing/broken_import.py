@@ -1,0 +1,1 @@
+raise RuntimeError("This module fails when it is imported, as a broken plug-in would.")

@@ -1,0 +1,137 @@
+"""Loading: find the frontend that knows an input from its content, and let it lower the input to a module."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import attrs
+
+from traceir.errors import InputError, UsageError
+from traceir.ir import Module
+from traceir.registry import Registry
+
+HEAD_BYTES = 1 << 16
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes of the input read so far and their total (None if unknown)."""
+
+
+@attrs.frozen
+class Head:
+    """What frontends sniff: the path as given, the first bytes, and the same decompressed if it is gzip."""
+
+    path: str
+    raw: bytes
+    text: bytes
+    gzipped: bool
+    is_folder: bool = False
+
+
+class Frontend:
+    """Base of frontends: `word` is the name, `sniff` recognises an input, `load` lowers it."""
+
+    word: ClassVar[str] = ""
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]
+
+    @classmethod
+    def sniff(cls, head: Head) -> float:
+        """How sure it is that this input is its own: 0 (no) to 1 (certain)."""
+        raise NotImplementedError
+
+    def load(self, path: str, progress: Progress | None = None) -> Module:
+        """Lower the input at `path` (`-` is standard input); InputError if nothing of it can be read."""
+        raise NotImplementedError
+
+
+class _HasRead(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    frontend: str | None = None,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> Module:
+    """Read a trace: sniff its frontend from the content (or take the one named) and lower it to a module.
+
+    Raises InputError if the input cannot be read at all; damage that can be read around ends up in
+    `Module.health`. Nothing in a trace is executed, and sizes are bounded by the file's own.
+    """
+    name = os.fspath(path)
+    registry = registry or Registry.installed()
+    chosen = _sniff(_head(name), registry) if frontend is None else registry.find("frontends", frontend)
+    module: Module = chosen().load(name, progress)
+    return module
+
+
+def _head(name: str) -> Head:
+    if name == "-":
+        peek = getattr(sys.stdin.buffer, "peek", None)
+        raw = peek(HEAD_BYTES) if peek else b""
+        return _decoded(name, raw)
+    path = Path(name)
+    if not path.exists():
+        raise InputError(f"The input {name} does not exist.")
+    if path.is_dir():
+        return Head(name, b"", b"", False, is_folder=True)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise InputError(f"The input {name} cannot be read: {error.strerror or error}.") from error
+    return _decoded(name, raw)
+
+
+def _decoded(name: str, raw: bytes) -> Head:
+    gzipped = raw[:2] == b"\x1f\x8b"
+    text = raw
+    if gzipped:
+        try:
+            text = zlib.decompressobj(31).decompress(raw, HEAD_BYTES)
+        except (zlib.error, gzip.BadGzipFile):
+            text = b""
+    return Head(name, raw, text, gzipped)
+
+
+def _sniff(head: Head, registry: Registry) -> type[Frontend]:
+    if head.is_folder:
+        raise _folder(head.path)
+    if not head.raw:
+        raise InputError(f"The input {head.path} is empty (0 bytes).")
+    scored = sorted(
+        ((entry.load().sniff(head), name) for name, entry in registry.all("frontends")), key=lambda pair: -pair[0]
+    )
+    if not scored or scored[0][0] <= 0:
+        raise InputError(f"The input {head.path} is no trace that any frontend knows: it begins {_excerpt(head)}.")
+    found: type[Frontend] = registry.find("frontends", scored[0][1])
+    return found
+
+
+def _folder(name: str) -> Exception:
+    traces = sorted(p.name for p in Path(name).iterdir() if p.name.endswith((".json", ".json.gz")))
+    if len(traces) > 1:
+        return UsageError(
+            f"The folder {name} holds {len(traces)} traces, and several ranks are not supported yet; name one file, "
+            f"such as {traces[0]}."
+        )
+    if traces:
+        return UsageError(f"The input {name} is a folder; name its file {traces[0]}.")
+    return InputError(f"The folder {name} holds no trace (no .json or .json.gz file).")
+
+
+def _excerpt(head: Head) -> str:
+    if head.gzipped and not head.text:
+        return "like a gzip file that is damaged from its first block on"
+    text = head.text[:24]
+    return "with " + (repr(text.decode("ascii", "backslashreplace")))
