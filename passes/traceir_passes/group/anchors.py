@@ -1,0 +1,381 @@
+"""Method B: attention kernels as anchors; a layer is what lies between like anchors."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from typing import Final
+
+import attrs
+import numpy as np
+
+import traceir as tir
+from traceir.ir import Ints, Mask
+from traceir_passes.group.similarity import Likeness, aligned_cut, clusters, nearest
+from traceir_passes.group.tokens import FEED_FORWARD, LaneWork, heavies
+
+_BACKWARD: Final = re.compile(r"bwd|backward", re.IGNORECASE)
+_FEED: Final = re.compile(rb"g[^gn]*[nF]+[^gnF]*g[^gnF]*g+[^gnF]*[nF]")
+_LETTERS: Final = bytes(sorted(map(ord, FEED_FORWARD)))
+MAX_UNIT: Final = 3
+LASTING: Final = 3
+"""Layers of a kind that have to follow each other for a change of the body to count as lasting."""
+WHOLE: Final = 0.8
+"""Likeness with whole frequent bodies from which on an anchor counts as lost; strict, since it puts one in."""
+BESIDE: Final = 3
+"""Tokens of the neighbouring half layer that have to stand beside a body whose anchor is missing."""
+
+
+@attrs.frozen(eq=False)
+class Anchors:
+    """The anchors of one direction on one lane: core positions in order, and the segment of each."""
+
+    at: Ints
+    segment: Ints
+
+
+@attrs.frozen
+class Run:
+    """Like layers: for each layer the core positions of its anchors (one to three), all in one segment.
+
+    `closed` says that a forward pass ends here; `odd` counts layers whose body is like no frequent one.
+    """
+
+    layers: tuple[tuple[int, ...], ...]
+    segment: int
+    unit: int
+    odd: int
+
+
+def leaf_is_backward(name: str) -> bool:
+    """Whether a kernel name says, outside its template arguments and parameters, that it is a backward kernel."""
+    head = re.split(r"[<(]", name.removeprefix("void "), maxsplit=1)[0]
+    return bool(_BACKWARD.search(head or name))
+
+
+def segments(work: LaneWork, cuts: Ints) -> tuple[Ints, Mask]:
+    """For each lane position its segment, and which positions are separators, which no layer crosses.
+
+    A segment ends at an embedding or sampling token and at each position in `cuts` (the first of a new
+    stretch). An embedding between a gemm and its softmax is a position bias and separates nothing.
+    """
+    separator = np.zeros(len(work), bool)
+    core = work.tokens[work.core]
+    parts = (core == ord("E")) | (core == ord("Z"))
+    if len(core) > 2:
+        inner = (core[1:-1] == ord("E")) & (core[:-2] == ord("g")) & (core[2:] == ord("S"))
+        parts[1:-1] &= ~inner
+    separator[work.core[parts]] = True
+    step = separator.astype(np.int64)
+    step[1:] |= separator[:-1]
+    step[cuts[cuts < len(work)]] = 1
+    return np.cumsum(step), separator
+
+
+def find_anchors(work: LaneWork, segment: Ints, module: tir.Module) -> dict[str, Anchors]:
+    """The anchors of each direction: attention, linear attention, and a softmax between two gemms.
+
+    Anchors with no gemm between them are one (a prefill and a decode kernel, the parts of a linear attention).
+    A forward anchor between two backward ones is recomputation and belongs to the backward layer.
+    """
+    core = work.tokens[work.core]
+    chosen = (core == ord("A")) | (core == ord("L"))
+    if len(core) > 2:
+        between = (core[1:-1] == ord("S")) & (core[:-2] == ord("g")) & (core[2:] == ord("g"))
+        chosen[1:-1] |= between
+    at = np.flatnonzero(chosen)
+    if not len(at):
+        return {}
+    codes = work.names[work.core[at]]
+    distinct, inverse = np.unique(codes, return_inverse=True)
+    backward = np.array([leaf_is_backward(module.strings[int(code)]) for code in distinct])[inverse]
+    gemms = np.append(0, np.cumsum((core == ord("g")) | (core == ord("M"))))[at]
+    mine = segment[work.core[at]]
+    joined = np.zeros(len(at), bool)
+    joined[1:] = (gemms[1:] == gemms[:-1]) & (backward[1:] == backward[:-1]) & (mine[1:] == mine[:-1])
+    at, backward, mine = at[~joined], backward[~joined], mine[~joined]
+    recomputed = np.zeros(len(at), bool)
+    recomputed[1:-1] = ~backward[1:-1] & backward[:-2] & backward[2:]
+    out = {}
+    for name, wanted in (("forward", ~backward & ~recomputed), ("backward", backward)):
+        if wanted.any():
+            out[name] = Anchors(at[wanted], mine[wanted])
+    return out
+
+
+def bodies_of(anchors: Anchors, core: bytes, longest: int) -> list[bytes]:
+    """The core tokens from each anchor to the next of its segment; empty for the last one and for overlong bodies."""
+    at, segment = anchors.at.tolist(), anchors.segment.tolist()
+    out = []
+    for i, start in enumerate(at):
+        follows = i + 1 < len(at) and segment[i + 1] == segment[i] and at[i + 1] - start <= longest
+        out.append(core[start : at[i + 1]] if follows else b"")
+    return out
+
+
+def has_feed_forward(body: bytes) -> bool:
+    """Whether a body from anchor to anchor holds a feed-forward part, with which a layer ends."""
+    return any(letter in _LETTERS for letter in body) or bool(_FEED.search(body))
+
+
+@attrs.define(eq=False)
+class Finder:
+    """Finds runs of like layers among the anchors of one direction."""
+
+    similarity: float
+    min_layers: int
+    max_period: int
+    max_odd: int
+    likeness: Likeness = attrs.field(factory=Likeness)
+    _leader: dict[bytes, bytes] = attrs.field(factory=dict)
+    _main: list[bytes] = attrs.field(factory=list)
+    _count: Counter[bytes] = attrs.field(factory=Counter)
+    _size: Counter[bytes] = attrs.field(factory=Counter)
+    _broken: dict[bytes, list[int]] = attrs.field(factory=dict)
+
+    def runs(self, anchors: Anchors, core: bytes, borders: Ints) -> list[Run]:
+        """All runs of at least `min_layers` layers, in order. `borders` is the segment of each core token."""
+        bodies = bodies_of(anchors, core, self.max_period)
+        self._learn(bodies)
+        at, segment = self._restored(anchors, bodies, core, borders)
+        bodies = bodies_of(Anchors(np.array(at), np.array(segment)), core, self.max_period)
+        self._learn(bodies)
+        out: list[Run] = []
+        start = 0
+        for stop in range(1, len(at) + 1):
+            if stop == len(at) or segment[stop] != segment[start]:
+                out += self._in_segment(at[start:stop], bodies[start:stop], segment[start])
+                start = stop
+        return out
+
+    def _learn(self, bodies: list[bytes]) -> None:
+        """Cluster the distinct bodies; the main leaders are those with at least `min_layers - 1` bodies."""
+        counts = self._count = Counter(body for body in bodies if body)
+        self._leader = clusters((body for body in bodies if body), self.likeness, self.similarity)
+        self._size = Counter()
+        for body, count in counts.items():
+            self._size[self._leader[body]] += count
+        least = self.min_layers - 1
+        self._main = sorted((body for body in self._size if self._size[body] >= least), key=lambda b: -self._size[b])
+
+    def _restored(
+        self, anchors: Anchors, bodies: list[bytes], core: bytes, borders: Ints
+    ) -> tuple[list[int], list[int]]:
+        """Anchor positions with lost ones put back.
+
+        A body like two or three much more frequent ones in a row lacks one or two anchors. Before the first
+        anchor of a segment and after its last one, a whole frequent body with the neighbouring half layer
+        beside it lacks one, too.
+        """
+        at, segment = [], []
+        places, segments_of = anchors.at.tolist(), anchors.segment.tolist()
+        for i, (position, mine, body) in enumerate(zip(places, segments_of, bodies, strict=True)):
+            if not i or segments_of[i - 1] != mine:
+                start = int(np.searchsorted(borders, mine))
+                lost = self._lost_before(core[max(start, position - 2 * self.max_period) : position])
+                at += [position - back for back in lost]
+                segment += [mine] * len(lost)
+            at.append(position)
+            segment.append(mine)
+            if not body and (i + 1 == len(places) or segments_of[i + 1] != mine):
+                stop = int(np.searchsorted(borders, mine, side="right"))
+                lost = self._lost_after(core[position : min(stop, position + 2 * self.max_period)])
+            else:
+                lost = self._lost(body) if body else []
+            at += [position + offset for offset in lost]
+            segment += [mine] * len(lost)
+        return at, segment
+
+    def _lost(self, body: bytes) -> list[int]:
+        known = self._broken.get(body)
+        if known is None:
+            known = self._broken[body] = self._find_lost(body)
+        return known
+
+    def _find_lost(self, body: bytes) -> list[int]:
+        """Offsets at which anchors are missing in a body that is several frequent bodies one after the other."""
+        for leader in self._main[:4]:
+            if len(body) <= len(leader) or self._size[leader] < 2 * self._count[body]:
+                continue
+            alone = self.likeness(body, leader)
+            for copies in (2, 3):
+                joined = leader + leader[1:] * (copies - 1)
+                if self._part_of(body, joined) >= max(alone, WHOLE):
+                    return [
+                        aligned_cut(body, joined, len(leader) + copy * (len(leader) - 1)) for copy in range(copies - 1)
+                    ]
+        return []
+
+    def _part_of(self, body: bytes, whole: bytes) -> float:
+        """The likeness of two bodies if the first is the second with losses (one token in 20 may differ), else 0."""
+        ratio = self.likeness.at_least(body, whole, WHOLE)
+        common = ratio * (len(body) + len(whole)) / 2
+        return ratio if common >= 0.95 * len(body) else 0.0
+
+    def _lost_before(self, head: bytes) -> list[int]:
+        """How far before a segment's first anchor another one is missing, if one is."""
+        for leader in self._main[:1]:
+            body = leader[1:]
+            before = head[: len(head) - len(body)][-len(leader) :]
+            alike = self._part_of(head[-len(body) :], body) >= WHOLE
+            if len(head) > len(body) and alike and before[-BESIDE:] == leader[-BESIDE:]:
+                return [len(body)]
+        return []
+
+    def _lost_after(self, tail: bytes) -> list[int]:
+        """How far after a segment's last anchor another one is missing, if one is."""
+        for leader in self._main[:1]:
+            alike = self._part_of(tail[: len(leader)], leader) >= WHOLE
+            if alike and tail[len(leader) :][:BESIDE] == leader[1:][:BESIDE]:
+                return [len(leader)]
+        return []
+
+    def _in_segment(self, at: list[int], bodies: list[bytes], segment: int) -> list[Run]:
+        """The runs of one segment."""
+        units = self._units(bodies)
+        stretches = self._stretches(bodies, units)
+        out = []
+        for first, stop in stretches:
+            layers = [tuple(at[a:b]) for a, b in units[first:stop]]
+            labels = [self._label(bodies, unit) for unit in units[first:stop]]
+            common = Counter(label for label in labels if label).most_common(1)
+            if len(layers) < self.min_layers or not common or common[0][1] < 2:
+                continue
+            if sum(heavies(body) for body in common[0][0]) < 3:
+                continue
+            odd = sum(1 for label in labels[:-1] if not self._frequent(label))
+            width = Counter(len(layer) for layer in layers).most_common(1)[0][0]
+            out.append(Run(tuple(layers), segment, width, odd))
+        return out
+
+    def _label(self, bodies: list[bytes], unit: tuple[int, int]) -> tuple[bytes, ...]:
+        """The leaders of a layer's bodies; empty if its last body is open (the end of the segment)."""
+        mine = bodies[unit[0] : unit[1]]
+        return tuple(self._leader[body] for body in mine) if all(mine) else ()
+
+    def _frequent(self, label: tuple[bytes, ...]) -> bool:
+        return bool(label) and all(leader in self._main for leader in label)
+
+    def _units(self, bodies: list[bytes]) -> list[tuple[int, int]]:
+        """The anchors of each layer as ranges: a layer ends with its feed-forward part.
+
+        Where bodies with and without a feed-forward part follow each other (self and cross attention), each
+        layer reaches to the next body that has one. Where no body has one, the unit is the smallest lag at
+        which bodies are about as like as at the best lag.
+        """
+        n = len(bodies)
+        feeds = [has_feed_forward(self._leader[body]) if body else True for body in bodies]
+        main = [feeds[i] for i in range(n) if bodies[i] and self._leader[bodies[i]] in self._main]
+        if all(main):
+            return [(i, i + 1) for i in range(n)]
+        if any(main):
+            units: list[tuple[int, int]] = []
+            start = 0
+            for i in range(n):
+                if feeds[i] or i + 1 - start == MAX_UNIT:
+                    units.append((start, i + 1))
+                    start = i + 1
+            if start < n:
+                units.append((start, n))
+            whole = sum(1 for a, b in units if feeds[b - 1])
+            if whole >= 0.9 * len(units):
+                return units
+            return [(i, i + 1) for i in range(n)]
+        unit = self._lag(bodies)
+        return [(i, min(i + unit, n)) for i in range(0, n, unit)]
+
+    def _lag(self, bodies: list[bytes]) -> int:
+        """The smallest lag of 1 to 3 whose mean likeness comes within 0.08 of the best."""
+        closed = [body for body in bodies if body]
+        means = []
+        for lag in range(1, MAX_UNIT + 1):
+            pairs = list(zip(closed, closed[lag:], strict=False))
+            means.append(sum(self.likeness(a, b) for a, b in pairs) / len(pairs) if pairs else 0.0)
+        return next(lag for lag, mean in enumerate(means, 1) if mean >= max(means) - 0.08)
+
+    def _stretches(self, bodies: list[bytes], units: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Layers parted at borders of forward passes, at long odd stretches, and where the body changes for good."""
+        labels = [self._label(bodies, unit) for unit in units]
+        regular = self._regular_extras(bodies, units)
+        out: list[tuple[int, int]] = []
+        start, odd = 0, 0
+        for i, label in enumerate(labels):
+            frequent = self._frequent(label)
+            odd = 0 if frequent else odd + 1
+            last = i + 1 == len(labels)
+            if last or i in regular or self._is_border(bodies, units, i):
+                out += self._parted(labels, start, i + 1)
+                start, odd = i + 1, 0
+            elif odd > self.max_odd:
+                out += self._parted(labels, start, i + 2 - odd)
+                start, odd = i + 1, 0
+        return out
+
+    def _is_border(self, bodies: list[bytes], units: list[tuple[int, int]], i: int) -> bool:
+        """Whether a layer's body holds the end of a forward pass.
+
+        Such a body has at least two heavy tokens more than its nearest frequent body, and its neighbours do
+        not miss them: damage removes or permutes work, it never adds.
+        """
+        last = units[i][1] - 1
+        body = bodies[last]
+        if not body:
+            return True
+        extra = self._extra(body)
+        if extra < 2:
+            return False
+        near = [bodies[k] for k in (last - 1, last + 1) if 0 <= k < len(bodies) and bodies[k]]
+        return all(self._extra(other) > -2 for other in near)
+
+    def _regular_extras(self, bodies: list[bytes], units: list[tuple[int, int]]) -> set[int]:
+        """Layers with one heavy token too many that recur at equal distances: the heads of forward passes.
+
+        One such layer alone may be anything, but chance does not add a kernel every so many layers.
+        """
+        ends = [bodies[stop - 1] for _, stop in units]
+        extra = [k for k, body in enumerate(ends) if body and self._extra(body) == 1]
+        distances = {b - a for a, b in itertools.pairwise(extra)}
+        if len(distances) != 1 or min(distances) < self.min_layers or extra[0] >= min(distances):
+            return set()
+        return set(extra)
+
+    def _extra(self, body: bytes) -> int:
+        if self._leader[body] in self._main:
+            return heavies(body) - heavies(self._leader[body])
+        leader = nearest(body, self._main, self.likeness, 0.0)
+        return heavies(body) - heavies(leader) if leader else 0
+
+    def _parted(self, labels: list[tuple[bytes, ...]], start: int, stop: int) -> list[tuple[int, int]]:
+        """Parts `[start, stop)` where one frequent body gives way to another for good.
+
+        Bodies that share their attention half stay one stack (dense layers first, expert layers after).
+        """
+        known = [(i, labels[i]) for i in range(start, stop) if self._frequent(labels[i])]
+        first: dict[tuple[bytes, ...], int] = {}
+        last: dict[tuple[bytes, ...], int] = {}
+        for i, label in known:
+            first.setdefault(label, i)
+            last[label] = i
+        out = []
+        for (i, left), (j, right) in itertools.pairwise(known):
+            if left == right or i - start + 1 < LASTING or stop - j < LASTING:
+                continue
+            before = {label for label in first if first[label] <= i}
+            after = {label for label in last if last[label] >= j}
+            if before & after or self._same_half(left, right):
+                continue
+            out.append((start, j))
+            start = j
+        return [*out, (start, stop)]
+
+    def _same_half(self, left: tuple[bytes, ...], right: tuple[bytes, ...]) -> bool:
+        """Whether two layers have the same attention half: output projection after, input projection before it."""
+        if len(left) != len(right):
+            return False
+        one, two = left[-1], right[-1]
+        head = next((k for k, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+        tail = next(
+            (k for k, (a, b) in enumerate(zip(one[::-1], two[::-1], strict=False)) if a != b), min(len(one), len(two))
+        )
+        return b"g" in one[1:head] and b"g" in one[len(one) - tail :]

@@ -1,0 +1,124 @@
+"""Layers from ranges that the program marked: one period of their sequence is a layer."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from typing import Final
+
+import numpy as np
+
+import traceir as tir
+from traceir.ir import Array, Ints
+from traceir_passes.group.hosts import enclosing, nearest_of, owners, sums
+from traceir_passes.group.stack import Direction, Stack
+
+START: Final = 0.90
+MAX_ANCHORS: Final = 3
+_DIGITS: Final = re.compile(r"\d+")
+_BACKWARD: Final = re.compile(r"backward|bwd", re.IGNORECASE)
+_MODULE: Final = re.compile(r"^nn\.Module: ")
+
+
+def annotation_stacks(
+    module: tir.Module, tokens: Array, step: Array, *, min_cover: float, min_layers: int
+) -> list[Stack]:
+    """Stacks of ranges that repeat as siblings and cover most of what their parent launched.
+
+    Ranges are told apart by their text without numbers. The sequence of siblings that own device work has a
+    period of one range (a layer) or several (attention, mlp); forward and backward ranges are sequences apart.
+    A range or period that holds many attention anchors is a forward pass or a step, not a layer.
+    """
+    chosen = module.is_kind("host.range") & module.live
+    rows = np.flatnonzero(chosen)
+    work = np.flatnonzero(module.work & (module.launch >= 0))
+    if len(rows) < min_layers or not len(work):
+        return []
+    position = np.full(len(module) + 1, -1, np.int64)
+    position[rows] = np.arange(len(rows))
+    parent = position[enclosing(module, chosen)[rows]]
+    chain = owners(position[nearest_of(module, chosen)[module.launch[work]]], parent)
+    time = sums(chain, module["dur"][work], len(rows))
+    anchors = sums(chain, np.isin(tokens[work], np.frombuffer(b"AL", np.uint8)), len(rows))
+    launched = np.zeros(max(int(step.max(initial=-1)) + 2, 1), np.int64)
+    np.add.at(launched, step[work], module["dur"][work])
+    owner_step = np.full(len(rows), -1, np.int64)
+    for level in chain:
+        owner_step[level[level >= 0]] = step[work[level >= 0]]
+    accepted: list[tuple[Direction, list[list[int]], str]] = []
+    for siblings in _siblings(module, rows, parent, owner_step, time, min_layers):
+        above = int(parent[siblings[0]])
+        whole = int(time[above]) if above >= 0 else int(launched[owner_step[siblings[0]]])
+        found = [
+            (direction, layers, title)
+            for direction, layers, title in _periodic(module, rows, siblings, min_layers)
+            if _is_layer([int(anchors[layer].sum()) for layer in layers])
+        ]
+        covered = sum(int(time[layer].sum()) for _, layers, _ in found for layer in layers)
+        if found and covered >= min_cover * whole:
+            accepted += found
+    return _stacks(module, work, chain, len(rows), accepted)
+
+
+def _siblings(
+    module: tir.Module, rows: Ints, parent: Array, step: Array, time: Ints, min_layers: int
+) -> list[list[int]]:
+    """Groups of ranges under one parent (or in one step on one thread) that own device work, outer groups first."""
+    groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    lanes = module["lane"][rows].tolist()
+    for k, above in enumerate(parent.tolist()):
+        if time[k] > 0:
+            groups[(above, -1, -1) if above >= 0 else (-1, lanes[k], int(step[k]))].append(k)
+    return [members for members in groups.values() if len(members) >= min_layers]
+
+
+def _periodic(
+    module: tir.Module, rows: Ints, siblings: list[int], min_layers: int
+) -> list[tuple[Direction, list[list[int]], str]]:
+    """For each direction the layers that the siblings' texts repeat by, if they do."""
+    texts = {k: module.strings[int(module["name"][rows[k]])] for k in siblings}
+    out: list[tuple[Direction, list[list[int]], str]] = []
+    sides: tuple[Direction, ...] = ("forward", "backward")
+    for direction in sides:
+        mine = [k for k in siblings if bool(_BACKWARD.search(texts[k])) == (direction == "backward")]
+        signs = [_DIGITS.sub("#", texts[k]) for k in mine]
+        counts = Counter(signs)
+        kept = [(k, sign) for k, sign in zip(mine, signs, strict=True) if counts[sign] >= min_layers]
+        for period in range(1, len(kept) // min_layers + 1):
+            ordered = [sign for _, sign in kept]
+            if len(kept) % period == 0 and ordered[period:] == ordered[:-period]:
+                layers = [[k for k, _ in kept[i : i + period]] for i in range(0, len(kept), period)]
+                title = " + ".join(_DIGITS.sub("", sign.replace("#", "")).strip(" ._:#") for sign in ordered[:period])
+                out.append((direction, layers, title))
+                break
+    return out
+
+
+def _is_layer(anchors: list[int]) -> bool:
+    """Whether each holds at least one and few anchors, and about the same number."""
+    return min(anchors) >= 1 and max(anchors) <= MAX_ANCHORS
+
+
+def _stacks(
+    module: tir.Module,
+    work: Ints,
+    chain: list[Array],
+    size: int,
+    accepted: list[tuple[Direction, list[list[int]], str]],
+) -> list[Stack]:
+    place = np.full((size + 1, 2), -1, np.int64)
+    for group, (_, layers, _) in enumerate(accepted):
+        for layer, members in enumerate(layers):
+            place[members] = group, layer
+    found = np.full((len(work), 2), -1, np.int64)
+    for level in chain[::-1]:
+        mine = place[level]
+        found = np.where(mine[:, :1] >= 0, mine, found)
+    out = []
+    for group, (direction, _, title) in enumerate(accepted):
+        chosen = np.flatnonzero(found[:, 0] == group)
+        used, order = np.unique(found[chosen, 1], return_inverse=True)
+        rows = work[chosen]
+        lane = int(np.bincount(module["lane"][rows]).argmax())
+        out.append(Stack(lane, "annotations", direction, len(used), rows, order.astype(np.int64), START, title=title))
+    return out

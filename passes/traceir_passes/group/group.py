@@ -1,0 +1,190 @@
+"""The group pass: its options, and the order in which its methods are asked."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import attrs
+import numpy as np
+
+import traceir as tir
+from traceir.ir import Array
+from traceir_passes.group import attach, reconcile, steps
+from traceir_passes.group.annotations import annotation_stacks
+from traceir_passes.group.columns import BASES, REASONS, WRITES
+from traceir_passes.group.device import DeviceOptions, device_stacks
+from traceir_passes.group.modules import module_stacks
+from traceir_passes.group.report import GroupReport, build_report
+from traceir_passes.group.stack import Stack
+from traceir_passes.group.tokens import LaneWork, event_tokens, lane_works
+from traceir_passes.group.write import label_edges, write_layers, write_steps
+
+
+@attrs.frozen
+class Group(tir.Pass):
+    """Find steps, layers and blocks, and label every op by its place in them.
+
+    Evidence is taken in this order, for every stretch of a lane anew: modules that the host was in at the launch;
+    ranges that the program marked; the device's own structure, where attention kernels are anchors that count
+    layers and repeats of roles confirm them. Only `infer.role`, names, launches and times are read. Layers that
+    nothing supports are not invented: then the report says why there are none.
+    """
+
+    by: Literal["auto", "modules", "annotations", "device", "none"] = tir.option(
+        "auto", help="which evidence may be used; auto takes the best that each stretch of work has"
+    )
+    min_layers: int = tir.option(
+        3, help="fewest layers of a stack; two alike are chance, and a window often cuts the first and the last"
+    )
+    min_share: tir.Share = tir.option(
+        0.5,
+        help="least share of a parent's device time that its modules own to be layers, as layers are most of a model",
+    )
+    min_step_share: tir.Share = tir.option(
+        0.1, help="least share of a step's device time that modules own to be layers, which drops helper modules"
+    )
+    min_cover: tir.Share = tir.option(
+        0.9, help="least share of launched device time that ranges cover to be layers, as ranges often mark only a part"
+    )
+    similarity: tir.Share = tir.option(
+        0.7, help="least likeness of bodies of one kind, low enough to join layers that lost a kernel or two"
+    )
+    max_period: int = tir.option(
+        400, help="longest body in core ops, above any layer seen; bounds the search for repeats"
+    )
+    max_odd: int = tir.option(2, help="most unlike bodies in a row inside a stack, so that damage does not end it")
+    autocorrelation: tir.Share = tir.option(
+        0.8, help="least share of exact kernel names that recur a layer (or two) later for that check to hold"
+    )
+    min_confidence: tir.Share = tir.option(
+        0.5, help="least confidence of a stack to be reported; below even odds no answer is better than one"
+    )
+    detail: Literal["summary", "events"] = tir.option(
+        "summary", help="events also reports every layer with the ids of its events, which is long"
+    )
+
+    reads: ClassVar[tuple[str, ...]] = (
+        "infer.role", "kind", "name", "ts", "dur", "lane", "parent", "live", "edges",
+    )  # fmt: skip
+    writes: ClassVar[tuple[tir.Annotation, ...]] = WRITES
+
+    def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:
+        """The module with the trees `steps` and `layers`, labels, and what is known of each stack and step."""
+        tokens = event_tokens(module)
+        works = lane_works(module)
+        found, member = steps.marked_steps(module)
+        member = steps.with_orphans(works, member, module.work & (module.launch < 0)) if found else member
+        stacks = self._stacks(module, works, tokens, member, context)
+        if not found:
+            found, member = steps.found_steps(module, works, stacks)
+        found = _trained(found, member, stacks, tokens)
+        stacks = reconcile.in_steps(stacks, member)
+        reason = None if stacks or self.by == "none" else _reason(module, works, tokens, self.min_layers)
+        return self._written(module, works, tokens, stacks, found, member, reason)
+
+    def report(self, module: tir.Module) -> GroupReport:
+        """Steps and stacks; with `detail=events` every layer's events too."""
+        return build_report(module, events=self.detail == "events")
+
+    def check(self, module: tir.Module) -> list[str]:
+        """Only device work has a layer, and an op with a layer has a label and a basis."""
+        layered = module["tree.layers"] >= 0
+        broken = []
+        if (layered & ~module.work).any():
+            broken.append(f"{int((layered & ~module.work).sum())} events that are no device work are in layers.")
+        bare = layered & ((module["group.label"] < 0) | (module["group.basis"] < 0))
+        if bare.any():
+            broken.append(f"{int(bare.sum())} events in layers have no label or no basis.")
+        return broken
+
+    def _stacks(
+        self, module: tir.Module, works: list[LaneWork], tokens: Array, member: Array, context: tir.PassContext
+    ) -> list[Stack]:
+        """All stacks that stand, in order of time."""
+        ranked: list[list[Stack]] = []
+        if self.by in ("auto", "modules"):
+            shares = {"min_share": self.min_share, "min_step_share": self.min_step_share}
+            ranked.append(module_stacks(module, tokens, member, min_layers=self.min_layers, **shares))
+        if self.by in ("auto", "annotations"):
+            ranked.append(
+                annotation_stacks(module, tokens, member, min_cover=self.min_cover, min_layers=self.min_layers)
+            )
+        if self.by in ("auto", "device"):
+            options = DeviceOptions(
+                self.similarity, self.min_layers, self.max_period, self.max_odd, self.autocorrelation
+            )
+            mine: list[Stack] = []
+            for work in works:
+                mine += device_stacks(module, work, reconcile.stretch_cuts(module, work, member), options)
+            ranked.append(mine)
+        stacks, remarks = reconcile.chosen_stacks(ranked, len(module), self.min_layers)
+        for remark in remarks:
+            context.remark(self.name(), remark)
+        stacks = reconcile.with_unlaunched(works, stacks, len(module))
+        stacks = reconcile.replay_check(module, works, stacks)
+        return self._sure(reconcile.marked_partial(works, stacks), context)
+
+    def _sure(self, stacks: list[Stack], context: tir.PassContext) -> list[Stack]:
+        """The stacks that reach `min_confidence`; a remark for each that does not."""
+        for stack in stacks:
+            if stack.confidence < self.min_confidence:
+                context.remark(
+                    self.name(),
+                    f"not grouped: a run of {stack.layers} layers by {stack.evidence} has confidence "
+                    f"{stack.confidence:.2f}, below {self.min_confidence:g}.",
+                    kind="missed",
+                )
+        return [stack for stack in stacks if stack.confidence >= self.min_confidence]
+
+    def _written(
+        self,
+        module: tir.Module,
+        works: list[LaneWork],
+        tokens: Array,
+        stacks: list[Stack],
+        found: list[steps.Step],
+        member: Array,
+        reason: str | None,
+    ) -> tir.Module:
+        stacks, guessed = attach.with_other_lanes(module, works, stacks, tokens)
+        basis = np.full(len(module), -1, np.int16)
+        for stack in stacks:
+            by_launch = (module.launch[stack.rows] >= 0) & (stack.evidence != "device")
+            basis[stack.rows] = np.where(by_launch, BASES.index("measured"), BASES.index("derived"))
+        basis[guessed & (basis >= 0)] = BASES.index("guessed")
+        labels = np.full(len(module), -1, np.int64)
+        names: list[str] = []
+        label_edges(works, stacks, member, labels, names)
+        out = write_layers(module, tokens, stacks, labels, names)
+        out = write_steps(out, found, member)
+        strings, codes = out.strings.encode(names)
+        table = np.append(codes, -1).astype(np.int32)
+        out = out.with_strings(strings).with_columns({"group.label": table[labels], "group.basis": basis})
+        return out.with_columns(
+            {"group.reason": np.array([REASONS.index(reason) if reason else -1], np.int16)}, "module"
+        )
+
+
+def _trained(found: list[steps.Step], member: Array, stacks: list[Stack], tokens: Array) -> list[steps.Step]:
+    """Steps of which nothing says what they do are training if a backward pass or an optimizer runs in them."""
+    trained = set(member[(tokens == ord("O")) & (member >= 0)].tolist())
+    for stack in stacks:
+        if stack.direction == "backward":
+            trained.update(np.unique(member[stack.rows]).tolist())
+    return [
+        attrs.evolve(step, phase="train") if step.phase is None and k in trained else step
+        for k, step in enumerate(found)
+    ]
+
+
+def _reason(module: tir.Module, works: list[LaneWork], tokens: Array, min_layers: int) -> str:
+    """Why there are no layers."""
+    if not module.work.any():
+        return "no_device_work"
+    graphs = np.flatnonzero(module.is_kind("rt.graph_launch") & module.live)
+    if (tokens == ord("#")).any() or (len(graphs) and not np.isin(graphs, module.launch[module.work]).all()):
+        return "under_recorded"
+    anchors = max((work.core_text.count(b"A") + work.core_text.count(b"L") for work in works), default=0)
+    if not anchors:
+        return "no_repetition"
+    return "single_block" if anchors < min_layers else "variable_blocks"

@@ -1,0 +1,49 @@
+"""Host frames as trees: for each event its nearest enclosing frame of one sort, and what each frame launched."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import traceir as tir
+from traceir.ir import Array, Ints, Mask
+
+
+def nearest_of(module: tir.Module, chosen: Mask) -> Array:
+    """For each event the nearest event-or-self in `chosen` up its nest tree, or -1. O(n log depth)."""
+    n = len(module)
+    rows = np.arange(n + 1)
+    parent = np.append(module.parent, -1).astype(np.int64)
+    up = np.where(np.append(chosen, True), rows, np.where(parent < 0, n, parent))
+    while True:
+        further = up[up]
+        if np.array_equal(further, up):
+            break
+        up = further
+    up[up == n] = -1
+    return up[:n]
+
+
+def enclosing(module: tir.Module, chosen: Mask) -> Array:
+    """For each event the nearest *other* event in `chosen` that encloses it, or -1."""
+    found = np.append(nearest_of(module, chosen), -1)
+    return found[module.parent]
+
+
+def owners(first: Array, above: Array) -> list[Array]:
+    """The chain of frames over each item, level by level: innermost, the one above it, … (-1 where it ended)."""
+    chain = []
+    here = first.copy()
+    padded = np.append(above, -1)
+    while (here >= 0).any():
+        chain.append(here)
+        here = padded[here]
+    return chain
+
+
+def sums(chain: list[Array], values: Array, size: int) -> Ints:
+    """Inclusive integer sums: for each frame the total of `values` over the items below it."""
+    total = np.zeros(size, np.int64)
+    for level in chain:
+        inside = level >= 0
+        np.add.at(total, level[inside], values[inside])
+    return total

@@ -1,0 +1,358 @@
+"""Phase: where, between two anchors, one layer ends and the next begins."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import attrs
+import numpy as np
+
+from traceir.ir import Array, Ints
+from traceir_passes.group.similarity import aligned_cut
+from traceir_passes.group.tokens import IS_CORE, NORMS, LaneWork, heavies
+
+_NORMS = bytes(sorted(map(ord, NORMS)))
+
+
+@attrs.frozen(eq=False)
+class Course:
+    """A run of layers laid on its lane: the lane position of each layer's first anchor, between two bounds.
+
+    `first` and `stop` bound what may belong to the run: separators, the window's ends, neighbouring runs.
+    `template` is the most frequent body from first anchor to first anchor, in tokens of all roles; `variants` are
+    the most frequent bodies, it among them.
+    """
+
+    work: LaneWork
+    at: tuple[int, ...]
+    first: int
+    stop: int
+    variants: tuple[bytes, ...]
+
+    @property
+    def template(self) -> bytes:
+        """The most frequent body."""
+        return self.variants[0]
+
+    @property
+    def head(self) -> bytes:
+        """What precedes the first anchor, back to the bound, at most a body long."""
+        return self.work.text[max(self.first, self.at[0] - len(self.template)) : self.at[0]]
+
+    @property
+    def tail(self) -> bytes:
+        """What follows from the last layer's first anchor on, up to the bound, at most two bodies long."""
+        longest = max(len(body) for body in self.variants)
+        return self.work.text[self.at[-1] : min(self.stop, self.at[-1] + 2 * longest)]
+
+
+@attrs.frozen
+class Layout:
+    """Where the layers of a run lie: `starts` has one position more than there are layers (the end)."""
+
+    starts: tuple[int, ...]
+    cut_first: bool
+    cut_last: bool
+
+
+def course(work: LaneWork, at: tuple[int, ...], first: int, stop: int) -> Course:
+    """A run on its lane, with its template (the first of equally frequent bodies)."""
+    bodies = [work.text[a:b] for a, b in itertools.pairwise(at)]
+    return Course(work, at, first, stop, tuple(body for body, _ in Counter(bodies).most_common(4)))
+
+
+@attrs.frozen
+class Allowed:
+    """Offsets in the template at which a layer may begin: `low` … `high`, by exact names only up to `named`."""
+
+    low: int
+    high: int
+    named: int
+
+
+def allowed(run: Course) -> Allowed | None:
+    """The offsets at which a layer may begin, from the extents of the exact repeat; None if there are none.
+
+    A layer has to repeat as a whole: the first one backwards from its anchor, the last one forwards. It should not
+    begin later than the stretch that repeats by exact names, since that certainly belongs to it. An end of the
+    window says nothing of the kind: there a layer may be cut. Roles of all rows decide; where compilers fused
+    across the run's ends, core roles do.
+    """
+    period = len(run.template)
+    back = _common(run.head[::-1], run.template[::-1])
+    ahead = max(period - len(body) + _common(run.tail, body) for body in run.variants)
+    names = min(_name_extent(run), back)
+    if run.at[0] - back == 0:
+        names = 0
+    if run.at[-1] + ahead == len(run.work):
+        ahead = period - 1
+    low, high = max(period - back, 0), min(ahead, period)
+    if run.at[0] - back == 0 and not _may_begin(run.template, low):
+        low = 0
+    if low <= high:
+        return Allowed(low, high, max(min(high, period - names), low))
+    return _allowed_by_core(run)
+
+
+def _may_begin(template: bytes, offset: int) -> bool:
+    """Whether a layer may begin at an offset: at a norm, or with gemms right after one."""
+    core = [k for k in range(len(template)) if IS_CORE[template[k]]]
+    after = next((k for k in core if k >= offset), core[0])
+    before = [k for k in core if k < after]
+    return template[after] in _NORMS or (template[after] in b"g" and template[(before or core)[-1]] in _NORMS)
+
+
+def _allowed_by_core(run: Course) -> Allowed | None:
+    """The same on core tokens, mapped back to offsets of core tokens in the template."""
+    template = np.frombuffer(run.template, np.uint8)
+    places = np.flatnonzero(IS_CORE[template])
+    core = template[places].tobytes()
+    back = _common(_core_of(run.head)[::-1], core[::-1])
+    ahead = _common(_core_of(run.tail), core)
+    low, high = len(core) - back, ahead
+    if low > high or low >= len(core):
+        return None
+    offsets = np.append(places, len(template))
+    last = int(offsets[min(high, len(core))])
+    return Allowed(int(offsets[low]), last, last)
+
+
+def _core_of(text: bytes) -> bytes:
+    letters = np.frombuffer(text, np.uint8)
+    return letters[IS_CORE[letters]].tobytes()
+
+
+def _common(left: bytes, right: bytes) -> int:
+    """The length of the common beginning."""
+    n = min(len(left), len(right))
+    return next((k for k in range(n) if left[k] != right[k]), n)
+
+
+def _name_extent(run: Course) -> int:
+    """How far back from the first anchor exact names repeat those before some inner anchor."""
+    names, start = run.work.names, run.at[0]
+    best = 0
+    for inner in run.at[1:5]:
+        n = min(start - run.first, len(run.template), inner - start)
+        same = names[start - n : start][::-1] == names[inner - n : inner][::-1]
+        best = max(best, int(np.argmin(same)) if not same.all() else n)
+    return best
+
+
+def tolerant(run: Course) -> Allowed | None:
+    """The allowed offsets when kernels were lost near the run's ends: extents of the best anchored alignment."""
+    period = len(run.template)
+    back = _anchored(run.head[::-1], run.template[::-1])
+    ahead = _anchored(run.tail, run.template)
+    return Allowed(period - back, ahead, ahead) if period - back <= ahead else None
+
+
+def _anchored(text: bytes, template: bytes, band: int = 8) -> int:
+    """How much of `template` the best alignment from the common start covers (match 1, gap or mismatch -1)."""
+    width = len(text) + 1
+    above = [-k for k in range(width)]
+    best, reach = 0, 0
+    for i, letter in enumerate(template, 1):
+        row = [-i] + [-(10**6)] * (width - 1)
+        for j in range(max(1, i - band), min(width, i + band + 1)):
+            diagonal = above[j - 1] + (1 if text[j - 1] == letter else -1)
+            row[j] = max(diagonal, above[j] - 1, row[j - 1] - 1)
+            if row[j] > best and text[j - 1] == letter and diagonal == row[j]:
+                best, reach = row[j], i
+        above = row
+    return reach
+
+
+def grammar(template: bytes) -> int:
+    """Where a layer begins if only its own order tells: at the norm before the input projection.
+
+    Walking back from the next anchor over cache stores, rotary embeddings and per-head norms to the last gemm,
+    over the gemms beside it, to the first of the norms before them; without a norm, to the first of the gemms.
+    """
+    k = len(template) - 1
+    while k > 0 and template[k] not in b"g":
+        k -= 1
+    while k > 1 and (template[k - 1] in b"g" or not IS_CORE[template[k - 1]]):
+        k -= 1
+    gemm = next((j for j in range(k, len(template)) if template[j] in b"g"), k)
+    norm = k - 1
+    if norm <= 0 or template[norm] not in _NORMS:
+        return gemm
+    while norm > 1 and (template[norm - 1] in _NORMS or _in_chain(template, norm - 1)):
+        norm -= 1
+    return norm
+
+
+def _in_chain(template: bytes, k: int) -> bool:
+    """Whether a loose token stands between two kernels of an eager norm."""
+    j = k
+    while j > 0 and not IS_CORE[template[j]] and k - j < 3:
+        j -= 1
+    return j > 0 and not IS_CORE[template[k]] and template[j] in _NORMS
+
+
+def choose(template: bytes, ranges: list[Allowed | None]) -> tuple[int, bool]:
+    """The offset at which all runs with this template begin their layers, and whether that is a guess.
+
+    The offsets that most runs allow are kept, and of these the ones that exact names allow, if any. Among them the
+    norm before the input projection begins the layer, else the first norm, else the earliest of all; but no layer
+    begins with a reduction, which completes the gemm before it.
+    """
+    known = [found for found in ranges if found is not None]
+    counts = _votes(template, [(found.low, found.high) for found in known])
+    if not known or counts.max() == 0:
+        return grammar(template), True
+    possible = np.flatnonzero(counts == counts.max())
+    named = _votes(template, [(found.low, found.named) for found in known])[possible]
+    if named.max() == len(known):
+        possible = possible[named == len(known)]
+    options = possible.tolist()
+    norms = [offset for offset in options if template[offset] in _NORMS]
+    if norms:
+        proper = grammar(template)
+        start = _with_cast(template, proper if proper in norms else norms[0], options)
+        return start, start != options[0]
+    start = _past_reduction(template, options[0])
+    return start, start != options[0]
+
+
+def _votes(template: bytes, ranges: list[tuple[int, int]]) -> Ints:
+    """How many ranges hold each offset of the template."""
+    votes = np.zeros(len(template) + 2, np.int64)
+    for low, high in ranges:
+        votes[low] += 1
+        votes[high + 1] -= 1
+    return np.cumsum(votes)[: len(template)]
+
+
+def _past_reduction(template: bytes, offset: int) -> int:
+    """The offset after a reduction and its staging copies that stand there, else the offset itself."""
+    k = offset
+    while k < len(template) and template[k] in b"1":
+        k += 1
+    if k == len(template) or template[k] not in b"RX":
+        return offset
+    k += 1
+    while k < len(template) and template[k] in b"1":
+        k += 1
+    return k if k < len(template) else offset
+
+
+def _with_cast(template: bytes, norm: int, possible: list[int]) -> int:
+    """The start of an eager norm: a cast right before it belongs to it when every such norm has one."""
+    firsts = [
+        k
+        for k, letter in enumerate(template)
+        if letter in _NORMS and not (template[k - 1] in _NORMS or _in_chain(template, k - 1))
+    ]
+    chained = norm + 1 < len(template) and any(letter in _NORMS for letter in template[norm + 1 : norm + 4])
+    if chained and norm - 1 in possible and len(firsts) > 1 and all(template[k - 1] in b"y" for k in firsts):
+        return norm - 1
+    return norm
+
+
+def lay(run: Course, offset: int, memo: dict[tuple[bytes, bytes, int], int]) -> Layout:
+    """The layers' positions, given the template offset at which a layer begins. Distinct bodies are aligned once."""
+    template, text = run.template, run.work.text
+    starts = [0]
+    for here, there in zip(run.at, run.at[1:], strict=False):
+        body = text[here:there]
+        key = (body, template, offset)
+        if key not in memo:
+            memo[key] = aligned_cut(body, template, offset)
+        starts.append(here + memo[key])
+    first, cut_first = _first(run, offset)
+    end, cut_last = _last(run, offset)
+    starts[0] = min(first, run.at[0])
+    starts.append(max(end, run.at[-1] + 1))
+    return Layout(tuple(starts), cut_first, cut_last)
+
+
+def _first(run: Course, offset: int) -> tuple[int, bool]:
+    """Where the first layer begins, and whether the window cuts it or one before it."""
+    wanted = run.template[offset:]
+    head = run.head[max(0, len(run.head) - len(wanted) - 4) :]
+    if head.endswith(wanted):
+        start = run.at[0] - len(wanted)
+        return start, _is_fragment(run, start, wanted + run.template[:offset])
+    here = run.at[0] - len(head)
+    found = _aligned_ends(head, wanted)
+    if found is None:
+        return run.at[0], not head and run.first == 0 and heavies(wanted) > 0
+    start, missing = found
+    cut = start == 0 and here == 0 and heavies(wanted[:missing]) > 0
+    return here + start, cut
+
+
+def _is_fragment(run: Course, start: int, layer: bytes) -> bool:
+    """Whether all that stands before the first layer, from the window's start on, is the rest of another one."""
+    rest = run.work.text[:start]
+    return run.first == 0 and 0 < start < len(layer) and layer.endswith(rest) and heavies(rest) > 0
+
+
+def _last(run: Course, offset: int) -> tuple[int, bool]:
+    """Where the last layer ends, and whether a separator or the end cuts it inside. Its body may be any variant."""
+    best: tuple[int, int, bool] | None = None
+    for body in run.variants:
+        wanted = body[: aligned_cut(body, run.template, offset)]
+        found = (0, -len(wanted), False) if run.tail.startswith(wanted) else _last_like(run, wanted)
+        best = min(best, found) if best is not None else found
+    if best is None or best[1] == 0:
+        return run.at[-1] + 1, True
+    return run.at[-1] - best[1], best[2]
+
+
+def _last_like(run: Course, wanted: bytes) -> tuple[int, int, bool]:
+    """What is missing of `wanted` after the last anchor, minus the length that is there, and whether it is cut."""
+    tail = run.tail[: len(wanted) + 4]
+    found = _aligned_ends(tail[::-1], wanted[::-1])
+    if found is None:
+        return len(wanted), 0, True
+    length, missing = len(tail) - found[0], found[1]
+    cut = run.at[-1] + length == run.stop and heavies(wanted[len(wanted) - missing :]) > 0
+    return missing, -length, cut
+
+
+def _aligned_ends(text: bytes, wanted: bytes) -> tuple[int, int] | None:
+    """Where in `text` its likeness with `wanted` begins, and how much of `wanted` lies before that; None if nowhere.
+
+    Both end at the same anchor, so the alignment runs backwards from there and stops where it would cost more
+    than it gains.
+    """
+    back, front = text[::-1], wanted[::-1]
+    reach = _anchored(back, front)
+    if not reach:
+        return None
+    used = _anchored(front[:reach], back)
+    return len(text) - used, len(wanted) - reach
+
+
+def recurrence(names: Array, starts: tuple[int, ...]) -> float | None:
+    """The chance-corrected share of exact names that recur in the next layer, or in the one after it.
+
+    Only layers of equal length are compared, place by place, since a lost kernel shifts all that follow; None if
+    fewer than half of the layers have such a partner.
+    """
+    begin, size = np.array(starts[:-1]), np.diff(starts)
+    inside = names[starts[0] : starts[-1]]
+    counts: Ints = np.unique(inside, return_counts=True)[1]
+    chance = float(np.sum((counts / len(inside)) ** 2))
+    best: float | None = None
+    for lag in (1, 2):
+        pairs = np.flatnonzero(size[lag:] == size[:-lag])
+        if len(pairs) < 0.5 * (len(size) - lag) or not len(pairs):
+            continue
+        left = np.repeat(begin[pairs], size[pairs]) + _within(size[pairs])
+        right = left + np.repeat(begin[pairs + lag] - begin[pairs], size[pairs])
+        same = float(np.mean(names[left] == names[right]))
+        share = (same - chance) / (1 - chance) if chance < 1 else 1.0
+        best = share if best is None else max(best, share)
+    return best
+
+
+def _within(sizes: Array) -> Ints:
+    """0 … size - 1 for each size, one after the other."""
+    ends = np.cumsum(sizes)
+    out: Ints = np.arange(int(ends[-1])) - np.repeat(ends - sizes, sizes)
+    return out

@@ -1,0 +1,159 @@
+"""Reconciling: which method's stacks stand, what the others say of them, and which work joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+
+import traceir as tir
+from traceir.ir import Array, Ints
+from traceir_passes.group.stack import Stack
+from traceir_passes.group.tokens import LaneWork
+
+
+def stretch_cuts(module: tir.Module, work: LaneWork, step: Array) -> Ints:
+    """Lane positions that no layer crosses beside the separators: step marks and replays that hold whole layers.
+
+    A graph replay with several attention kernels is a forward pass of its own, so its borders are borders of
+    layers; pieces with fewer (one graph between two attentions) are not.
+    """
+    mine = step[work.rows]
+    known = np.flatnonzero(mine >= 0)
+    changes = known[1:][mine[known[1:]] != mine[known[:-1]]]
+    is_graph = np.append(module.is_kind("rt.graph_launch"), False)[work.launch]
+    anchors = is_graph & np.isin(work.tokens, np.frombuffer(b"AL", np.uint8))
+    count = np.bincount(work.launch[anchors], minlength=len(module) + 1)
+    closed = is_graph & (count[work.launch] >= 3)
+    owner = np.where(closed, work.launch, -1)
+    replays = np.flatnonzero(owner[1:] != owner[:-1]) + 1
+    return np.union1d(changes, replays).astype(np.int64)
+
+
+def chosen_stacks(ranked: Sequence[Sequence[Stack]], size: int, min_layers: int) -> tuple[list[Stack], list[str]]:
+    """Of stacks by several methods, best evidence first, those that stand, and remarks on disagreements.
+
+    A stack of a later method stands where no earlier one owns its work; layers that are owned are taken off it.
+    Where a later one finds the same layers, that confirms the earlier one; another number is a remark.
+    """
+    owner = np.full(size, -1, np.int64)
+    standing: list[Stack] = []
+    remarks: list[str] = []
+    for stacks in ranked:
+        fresh: list[Stack] = []
+        for stack in stacks:
+            share = owner[stack.rows]
+            if not (share >= 0).any():
+                fresh.append(stack)
+                continue
+            _compare(standing, stack, share, remarks)
+            rest = _unowned(stack, share < 0, min_layers)
+            if rest is not None:
+                fresh.append(rest)
+        for stack in fresh:
+            owner[stack.rows] = len(standing)
+            standing.append(stack)
+    return sorted(standing, key=lambda stack: int(stack.rows[0])), remarks
+
+
+def _compare(standing: list[Stack], other: Stack, share: Array, remarks: list[str]) -> None:
+    """Let a standing stack know that a later method finds the same layers, or others."""
+    most = int(np.bincount(share[share >= 0]).argmax())
+    mine = standing[most]
+    both = int((share == most).sum())
+    if both < 0.5 * min(len(other.rows), len(mine.rows)) or mine.direction != other.direction:
+        return
+    if other.layers == mine.layers:
+        standing[most] = attrs.evolve(mine, checks={**mine.checks, f"{other.evidence}_agrees": True})
+    else:
+        remarks.append(
+            f"{mine.evidence} give {mine.layers} layers where {other.evidence} structure gives {other.layers}; "
+            f"the former is kept."
+        )
+
+
+def _unowned(stack: Stack, free: Array, min_layers: int) -> Stack | None:
+    """What is left of a stack without the layers whose work is mostly owned; None if too few layers are left."""
+    sizes = np.bincount(stack.layer, minlength=stack.layers)
+    left = np.bincount(stack.layer[free], minlength=stack.layers)
+    keep = left * 2 > sizes
+    if int(keep.sum()) < min_layers:
+        return None
+    chosen = free & keep[stack.layer]
+    number = np.cumsum(keep) - 1
+    return attrs.evolve(
+        stack, rows=stack.rows[chosen], layer=number[stack.layer[chosen]], layers=int(keep.sum()), cut=True
+    )
+
+
+def with_unlaunched(works: list[LaneWork], stacks: list[Stack], size: int) -> list[Stack]:
+    """Stacks found by launches, joined by work without a launch that stands between members of one layer."""
+    out = []
+    taken = np.zeros(size, bool)
+    for stack in stacks:
+        taken[stack.rows] = True
+    lost = {work.lane: np.flatnonzero((work.launch < 0) & ~taken[work.rows]) for work in works}
+    for stack in stacks:
+        orphans = lost[stack.lane]
+        if stack.evidence == "device" or not len(orphans):
+            out.append(stack)
+            continue
+        work = next(work for work in works if work.lane == stack.lane)
+        layer = np.full(size, -1, np.int64)
+        layer[stack.rows] = stack.layer
+        mine = layer[work.rows]
+        known = np.flatnonzero(mine >= 0)
+        at = np.searchsorted(known, orphans)
+        inside = (at > 0) & (at < len(known))
+        left, right = known[np.maximum(at - 1, 0)], known[np.minimum(at, len(known) - 1)]
+        joined = inside & (mine[left] == mine[right])
+        rows = np.concatenate([stack.rows, work.rows[orphans[joined]]])
+        layers = np.concatenate([stack.layer, mine[left[joined]]])
+        order = np.argsort(rows, kind="stable")
+        out.append(attrs.evolve(stack, rows=rows[order], layer=layers[order], partial=stack.partial or joined.any()))
+    return out
+
+
+def marked_partial(works: list[LaneWork], stacks: list[Stack]) -> list[Stack]:
+    """Stacks with `partial` set: cut by the window, or from before it (no member was launched inside it)."""
+    out = []
+    first = {work.lane: int(work.rows[np.argmax(work.launch >= 0)]) for work in works if (work.launch >= 0).any()}
+    for stack in stacks:
+        early = stack.lane in first and int(stack.rows[-1]) < first[stack.lane]
+        out.append(attrs.evolve(stack, partial=bool(stack.partial or stack.cut or early)))
+    return out
+
+
+def in_steps(stacks: list[Stack], step: Array) -> list[Stack]:
+    """Stacks with the step that most of their work belongs to."""
+    out = []
+    for stack in stacks:
+        mine = step[stack.rows]
+        known = mine[mine >= 0]
+        most = int(np.bincount(known).argmax()) if len(known) * 2 > len(mine) else -1
+        out.append(attrs.evolve(stack, step=most))
+    return out
+
+
+def replay_check(module: tir.Module, works: list[LaneWork], stacks: list[Stack]) -> list[Stack]:
+    """Stacks inside graph replays, checked: replays that begin with the same kernels hold equally many."""
+    is_graph = np.append(module.is_kind("rt.graph_launch"), False)
+    launch = np.concatenate([np.empty(0, np.int64), *(work.launch for work in works)]).astype(np.int64)
+    sizes = np.bincount(launch[is_graph[launch]], minlength=len(module) + 1)
+    groups: dict[tuple[int, str], list[int]] = {}
+    homes: list[int | None] = []
+    for number, stack in enumerate(stacks):
+        calls = np.unique(module.launch[stack.rows])
+        home = int(calls[0]) if len(calls) == 1 and is_graph[calls[0]] else None
+        homes.append(home)
+        if home is not None:
+            groups.setdefault((stack.layers, stack.direction), []).append(number)
+    out = list(stacks)
+    for members in groups.values():
+        counts = {int(sizes[homes[number] or 0]) for number in members}
+        if len({homes[number] for number in members}) < 2:
+            continue
+        for number in members:
+            out[number] = attrs.evolve(out[number], checks={**out[number].checks, "replays": len(counts) == 1})
+    return out

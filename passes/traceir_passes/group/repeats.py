@@ -1,0 +1,55 @@
+"""Method A: tandem repeats in a lane's core tokens."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+from traceir.ir import Array, Ints
+from traceir_passes.group.tokens import IS_HEAVY, letters
+
+_ANCHOR_LIKE = letters(frozenset("ALSv"))
+
+
+@attrs.frozen
+class Repeat:
+    """A maximal stretch `[start, stop)` of core tokens with `x[i] == x[i + period]` throughout."""
+
+    start: int
+    stop: int
+    period: int
+
+
+def tandem_repeats(tokens: Array, segment: Ints, *, max_period: int, copies: int = 3) -> list[Repeat]:
+    """Maximal runs of at least `copies` copies of a body that has two heavy tokens and an attention, conv or softmax.
+
+    `tokens` are core tokens (uint8) and `segment` the stretch each lies in; no repeat crosses a stretch. Smallest
+    periods first, so bodies are primitive; runs do not overlap. O(n · max_period) with one comparison per period.
+    """
+    n = len(tokens)
+    free = np.ones(n, bool)
+    found: list[Repeat] = []
+    heavy = np.append(0, np.cumsum(IS_HEAVY[tokens]))
+    anchors = np.append(0, np.cumsum(_ANCHOR_LIKE[tokens]))
+    longest = int(np.bincount(segment - segment.min()).max()) if n else 0
+    for period in range(3, min(max_period, longest // copies) + 1):
+        same = (tokens[:-period] == tokens[period:]) & (segment[:-period] == segment[period:])
+        for start, stop in _long_runs(same, (copies - 1) * period):
+            end = stop + period
+            body = start + period
+            if heavy[body] - heavy[start] < 2 or anchors[body] - anchors[start] < 1:
+                continue
+            if free[start:end].sum() < copies * period:
+                continue
+            free[start:end] = False
+            found.append(Repeat(start, end, period))
+    return sorted(found, key=lambda repeat: repeat.start)
+
+
+def _long_runs(same: Array, length: int) -> list[tuple[int, int]]:
+    """The maximal runs of true values that are at least `length` long."""
+    breaks = np.flatnonzero(~same)
+    edges = np.concatenate([[-1], breaks, [len(same)]])
+    gaps = np.diff(edges) - 1
+    chosen = np.flatnonzero(gaps >= length)
+    return [(int(edges[i]) + 1, int(edges[i + 1])) for i in chosen]

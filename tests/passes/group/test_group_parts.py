@@ -1,0 +1,120 @@
+"""The parts that grouping is made of, each against its definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traceir_passes.group.labels import label_layer, label_outside
+from traceir_passes.group.repeats import tandem_repeats
+from traceir_passes.group.similarity import Likeness, aligned_cut, common_lengths
+from traceir_passes.group.steps import phase_of
+
+TEXTS = st.text("abcd", max_size=30).map(str.encode)
+
+
+def slow_common(left: bytes, right: bytes) -> int:
+    """The longest common subsequence by the book."""
+    above = [0] * (len(right) + 1)
+    for a in left:
+        row = [0]
+        for j, b in enumerate(right):
+            row.append(above[j] + 1 if a == b else max(row[-1], above[j + 1]))
+        above = row
+    return above[-1]
+
+
+@given(TEXTS, TEXTS)
+def test_common_lengths_are_longest_common_subsequences(left: bytes, right: bytes) -> None:
+    """Bit arithmetic gives what the table gives, for every beginning of the right one."""
+    assert common_lengths(left, right) == [slow_common(left, right[:k]) for k in range(len(right) + 1)]
+
+
+@given(TEXTS, TEXTS)
+def test_likeness_is_symmetric_and_one_only_for_equals(left: bytes, right: bytes) -> None:
+    """Likeness is a ratio: symmetric, 1 exactly for equal bodies; the cheap bound never hides a likeness."""
+    likeness = Likeness()
+    if left or right:
+        assert likeness(left, right) == likeness(right, left)
+        assert (likeness(left, right) == 1) == (left == right)
+        for least in (0.3, 0.7):
+            exact = likeness(left, right)
+            assert (likeness.at_least(left, right, least) >= least) == (exact >= least)
+
+
+@pytest.mark.parametrize("lost", range(12))
+def test_a_cut_is_found_in_a_body_that_lost_a_token(lost: int) -> None:
+    """Whatever token is lost, the two halves are parted where they were, up to the lost token itself."""
+    template, cut = b"Agngag|ngpkR".replace(b"|", b""), 6
+    if lost < len(template):
+        body = template[:lost] + template[lost + 1 :]
+        assert aligned_cut(body, template, cut) == (cut - 1 if lost < cut else cut)
+
+
+def test_repeats_are_primitive_and_stay_in_their_stretch() -> None:
+    """Four copies are a repeat of one copy's period; a border in the middle leaves too few on both sides."""
+    tokens = np.frombuffer(b"vngAgng" + b"ngAgag" * 4, np.uint8)
+    found = tandem_repeats(tokens, np.zeros(len(tokens), np.int64), max_period=400)
+    assert [(repeat.period, (repeat.stop - repeat.start) // repeat.period) for repeat in found] == [(6, 4)]
+    halves = np.repeat([0, 1], [len(tokens) - 12, 12])
+    assert tandem_repeats(tokens, halves, max_period=400) == []
+
+
+@pytest.mark.parametrize(
+    ("tokens", "labels"),
+    [
+        (
+            "ngpkAugngag",
+            "input_norm qkv_proj rope kv_store attention attention o_proj post_norm gate_up_proj activation down_proj",
+        ),
+        (
+            "gggAgengagen",
+            "q_proj k_proj v_proj attention o_proj misc post_norm gate_up_proj activation down_proj misc output_norm",
+        ),
+        (
+            "ngynynpkAgnggag",
+            "input_norm qkv_proj qk_norm qk_norm qk_norm qk_norm rope kv_store attention o_proj post_norm "
+            "gate_proj up_proj activation down_proj",
+        ),
+        (
+            "ngAgRngrMMcR",
+            "input_norm qkv_proj attention o_proj all_reduce post_norm router route gate_up_proj down_proj "
+            "moe_combine all_reduce",
+        ),
+        ("nggggSgg", "input_norm q_proj k_proj v_proj attn_score attention attn_value o_proj"),
+        ("ngxAgngg", "input_norm qkv_proj qkv_proj attention o_proj post_norm gate_up_proj down_proj"),
+    ],
+)
+def test_labels_follow_from_places(tokens: str, labels: str) -> None:
+    """Each op's label follows from its place in its layer."""
+    assert " ".join(label_layer(tokens.encode())[0]) == labels
+
+
+def test_blocks_of_a_layer() -> None:
+    """The second norm begins the feed-forward block, which is `moe` with experts and `mlp` without."""
+    assert label_layer(b"ngAgngag")[1] == ["attention"] * 4 + ["mlp"] * 4
+    assert label_layer(b"ngAgngrMMc")[1] == ["attention"] * 4 + ["moe"] * 6
+
+
+def test_labels_outside_layers() -> None:
+    """A gather is an embedding before the layers and an index after them."""
+    assert label_outside(b"iEn", before=True) == [None, "embed", "embed_norm"]
+    assert label_outside(b"nyEgZ", before=False) == ["final_norm", None, "index", "lm_head", "sample"]
+
+
+@pytest.mark.parametrize(
+    ("text", "phase"),
+    [
+        ("execute_context_1(888_788544)_generation_0(0)", "prefill"),
+        ("execute_32_context_0(sq0)_generation_32(sq32)", "decode"),
+        ("execute_8192_context_9(sq8155)_generation_37(sq37)", "mixed"),
+        ("step[DECODE bs=32]", "decode"),
+        ("step[EXTEND bs=15 toks=15360]", "prefill"),
+        ("ProfilerStep#6", None),
+    ],
+)
+def test_phase_is_what_the_mark_says(text: str, phase: str | None) -> None:
+    """Context without generation is prefill, the reverse decode, both mixed; silence is unknown."""
+    assert phase_of(text) == phase
