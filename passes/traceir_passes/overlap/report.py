@@ -1,0 +1,293 @@
+"""The report of `overlap`: accounts as rows, and what the communication consisted of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+import traceir as tir
+from traceir.ir import Array, Module
+from traceir_passes.overlap import scopes
+from traceir_passes.overlap.account import KEYS
+from traceir_passes.overlap.classes import Work
+
+
+@attrs.frozen(kw_only=True)
+class Account:
+    """The account of a device, or of its events that a step or a layer owns; times in ns.
+
+    `overlap_ratio` is overlap over communication, null without any. `unreliable` lists why the figures may be
+    wrong.
+    """
+
+    device: int | None
+    events: int
+    time_ns: int
+    start_ns: int
+    end_ns: int
+    span_ns: int
+    busy_ns: int
+    compute_ns: int
+    comm_ns: int
+    memory_ns: int
+    fused_ns: int
+    overlap_ns: int
+    exposed_ns: int
+    exposed_any_ns: int
+    memory_exposed_ns: int
+    fused_exposed_ns: int
+    comm_meta_ns: int
+    idle_ns: int
+    foreign_ns: int
+    unknown_ns: int
+    overlap_ratio: float | None = None
+    unreliable: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class DeviceAccount(Account):
+    """A device. `same_stream`: all its communication lies on lanes that also compute, so that it cannot hide
+    behind their own compute (null without communication)."""
+
+    same_stream: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class StepAccount(Account):
+    """A step on one device; `label` is its mark's text, else its name. Both are null for work that no step owns."""
+
+    index: int | None
+    label: str | None
+
+
+@attrs.frozen(kw_only=True)
+class LayerAccount(Account):
+    """A layer on one device; `stack`, `index` and `name` are null for the work that no layer owns.
+
+    `step` is the step of all its events there, null if there is none or they are of several.
+    """
+
+    step: int | None
+    stack: int | None
+    index: int | None
+    name: str | None
+
+
+@attrs.frozen
+class Communication:
+    """Communication of one kind on one device: `time_ns` sums durations, `union_ns` counts concurrent time once,
+    `exposed_ns` is the part of the union during which the device does not compute."""
+
+    device: int | None
+    role: str | None
+    kind: str | None
+    library: str | None
+    count: int
+    time_ns: int
+    union_ns: int
+    exposed_ns: int
+
+
+@attrs.frozen
+class Hider:
+    """How long compute of one role ran beside the device's communication (roles may run at the same time)."""
+
+    device: int | None
+    role: str | None
+    beside_ns: int
+
+
+@attrs.frozen
+class OverlapReport(tir.Report):
+    """Accounts of devices, steps and layers; the communication by role, kind and library; what hid it."""
+
+    devices: tuple[DeviceAccount, ...]
+    steps: tuple[StepAccount, ...]
+    layers: tuple[LayerAccount, ...]
+    communication: tuple[Communication, ...]
+    hidden_by: tuple[Hider, ...]
+
+    def headline(self) -> Sequence[tir.Fact]:
+        """Busy time and communication of each device, or of the least and most exposed one of many."""
+        shown = self.devices
+        if len(shown) > 2:
+            talking = [device for device in shown if device.comm_ns] or list(shown)
+            ends = (min(talking, key=_exposed_share), max(talking, key=_exposed_share))
+            shown = tuple(device for device in shown if device in ends)
+        return [
+            fact
+            for device in shown
+            for fact in _facts(
+                device, "" if len(self.devices) < 2 else f" gpu{'?' if device.device is None else device.device}"
+            )
+        ]
+
+    def blocks(self) -> Sequence[tir.Block]:
+        """Exposed communication by kind, where there is any."""
+        if not self.communication:
+            return ()
+        ranked = sorted(self.communication, key=lambda item: -item.exposed_ns)[:8]
+        rows = tuple(
+            (
+                "?" if item.device is None else str(item.device),
+                item.kind or item.role or "unknown",
+                item.library or "unknown",
+                str(item.count),
+                f"{item.union_ns} ns",
+                f"{item.exposed_ns} ns",
+            )
+            for item in ranked
+        )
+        left = len(self.communication) - len(rows)
+        note = f"{left} further kinds are left out" if left else ""
+        columns = ("device", "kind", "library", "count", "time (union)", "exposed")
+        return (tir.Block("communication by kind", columns, rows, note),)
+
+
+def build(module: Module, work: Work, unknown_warn: float) -> OverlapReport:
+    """The report of a module that `overlap` has run over."""
+    found = scopes.devices(module, work)
+    same = {device.number: _same_stream(module, device) for device in found}
+    whole = [
+        DeviceAccount(**values, same_stream=same[-1 if values["device"] is None else values["device"]])
+        for values, _ in _rows(module, "device", unknown_warn)
+    ]
+    return OverlapReport(
+        tuple(whole),
+        tuple(_steps(module, unknown_warn)),
+        tuple(_layers(module, work, unknown_warn)),
+        tuple(item for device in found for item in _communication(module, device)),
+        tuple(item for device in found for item in _hiders(module, device)),
+    )
+
+
+def _rows(module: Module, kind: str, unknown_warn: float) -> Iterator[tuple[dict[str, Any], int | None]]:
+    """The rows of `table:overlap` of one scope: the fields of an `Account`, and the region."""
+    chosen = np.flatnonzero(module["overlap.scope"] == scopes.SCOPES.index(kind))
+    names = ("device", "region", *KEYS)
+    for values in zip(*(module[f"overlap.{name}"][chosen].tolist() for name in names), strict=True):
+        row: dict[str, Any] = dict(zip(names, values, strict=True))
+        row["overlap_ratio"] = row["overlap_ns"] / row["comm_ns"] if row["comm_ns"] else None
+        row["unreliable"] = ("unknown_roles",) if row["unknown_ns"] > unknown_warn * row["busy_ns"] else ()
+        row["device"] = None if row["device"] == tir.NULL_I64 else row["device"]
+        region = row.pop("region")
+        yield row, None if region == tir.NULL_I64 else region
+
+
+def _steps(module: Module, unknown_warn: float) -> Iterator[StepAccount]:
+    marks = module.text("group.mark_text") if "group.mark_text" in module else None
+    for values, region in _rows(module, "step", unknown_warn):
+        if region is None:
+            yield StepAccount(**values, index=None, label=None)
+            continue
+        tree = module.tree("steps")
+        label = (marks[region] if marks else None) or tree.region_name(region)
+        yield StepAccount(**values, index=int(tree.regions["index"][region]), label=label)
+
+
+def _layers(module: Module, work: Work, unknown_warn: float) -> Iterator[LayerAccount]:
+    step_of = _step_of_layers(module, work)
+    stacks = module.tree("layers").ancestor("stack") if module.has_tree("layers") else ()
+    for values, region in _rows(module, "layer", unknown_warn):
+        if region is None:
+            yield LayerAccount(**values, step=None, stack=None, index=None, name=None)
+            continue
+        tree = module.tree("layers")
+        number, stack = tree.regions["index"], int(stacks[region])
+        yield LayerAccount(
+            **values,
+            step=step_of.get((values["device"], region)),
+            stack=int(number[stack]) if stack >= 0 else None,
+            index=int(number[region]),
+            name=tree.region_name(region),
+        )
+
+
+def _step_of_layers(module: Module, work: Work) -> dict[tuple[int | None, int], int]:
+    """The index of the one step that all events of a layer on a device belong to; layers of several are left out."""
+    if not (module.has_tree("layers") and module.has_tree("steps")):
+        return {}
+    layer, step = (module.tree(name).at(kind)[work.rows] for name, kind in (("layers", "layer"), ("steps", "step")))
+    inside = layer >= 0
+    triples = np.unique(np.stack([work.device[inside], layer[inside], step[inside]]), axis=1)
+    alone = np.ones(triples.shape[1], bool)
+    same = (triples[:2, 1:] == triples[:2, :-1]).all(axis=0)
+    alone[1:] &= ~same
+    alone[:-1] &= ~same
+    index = module.tree("steps").regions["index"]
+    return {
+        (None if device < 0 else device, region): int(index[owner])
+        for device, region, owner in triples[:, alone].T.tolist()
+        if owner >= 0
+    }
+
+
+def _same_stream(module: Module, device: scopes.Device) -> bool | None:
+    lane = module["lane"][device.rows]
+    talking, computing = np.unique(lane[device.work.comm]), np.unique(lane[device.work.compute])
+    if not len(talking):
+        return None
+    return len(talking) == 1 and set(talking.tolist()) == set(computing.tolist())
+
+
+def _communication(module: Module, device: scopes.Device) -> Iterator[Communication]:
+    """The communication of a device by role, kind and library, in order of first appearance."""
+    rows = device.rows[device.work.comm]
+    roles, kinds, libraries = module["infer.role"][rows], module["coll.kind"][rows], _libraries(module, rows)
+    keys = np.stack([roles, kinds, libraries]).astype(np.int64)
+    _, first, group = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    named = module.annotations["coll.kind"].annotation.values
+    starts, ends = module["ts"][rows], module.end[rows]
+    for which in np.argsort(first, kind="stable").tolist():
+        chosen, example = group.ravel() == which, int(first[which])
+        spans = tir.Spans.of(starts[chosen], ends[chosen])
+        yield Communication(
+            device=None if device.number < 0 else device.number,
+            role=_text(module, roles[example]),
+            kind=None if kinds[example] < 0 else named[kinds[example]],
+            library=_text(module, libraries[example]),
+            count=int(chosen.sum()),
+            time_ns=int((ends - starts)[chosen].sum()),
+            union_ns=spans.length,
+            exposed_ns=(spans - device.sets.compute).length,
+        )
+
+
+def _libraries(module: Module, rows: Array) -> Array:
+    """The library of each row's collective, as a code of the string pool; -1 where it is not known."""
+    if "coll.library" not in module or "coll.instance" not in module:
+        return np.full(len(rows), -1, np.int64)
+    return np.append(module["coll.library"], -1)[module["coll.instance"][rows]]
+
+
+def _hiders(module: Module, device: scopes.Device) -> Iterator[Hider]:
+    role, compute = module["infer.role"][device.rows], device.work.compute
+    for code in np.unique(role[compute]).tolist() if len(device.sets.comm) else ():
+        chosen = compute & (role == code)
+        spans = tir.Spans.of(device.work.start[chosen], device.work.end[chosen])
+        if beside := (spans & device.sets.comm).length:
+            yield Hider(None if device.number < 0 else device.number, _text(module, code), beside)
+
+
+def _text(module: Module, code: int) -> str | None:
+    return None if code < 0 else module.strings[code]
+
+
+def _exposed_share(device: DeviceAccount) -> float:
+    return device.exposed_ns / device.busy_ns if device.busy_ns else 0.0
+
+
+def _facts(device: DeviceAccount, tag: str) -> Iterator[tir.Fact]:
+    """The figures of one device's head line."""
+    yield tir.Fact(f"busy{tag}", device.busy_ns, "ns", of="span")
+    if not device.comm_ns:
+        yield tir.Fact(f"communication{tag}", "none", "text")
+        return
+    yield tir.Fact(f"communication{tag}", device.comm_ns, "ns", of="busy")
+    note = "same stream as the compute, so it cannot hide" if device.same_stream else ", ".join(device.unreliable)
+    yield tir.Fact(f"exposed{tag}", device.exposed_ns, "ns", of="communication", note=note)
+    if device.fused_ns:
+        yield tir.Fact(f"fused communication{tag}", device.fused_ns, "ns", of="busy")

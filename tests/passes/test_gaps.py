@@ -1,0 +1,535 @@
+"""Gaps against the rules read out one gap at a time, in plain Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import traceir as tir
+from tests.build import Ev, module
+from traceir.ir import Annotation, Region, Table, Written
+from traceir.ir.module import EDGE_KINDS
+from traceir.passing import to_json
+from traceir_passes.gaps import Gaps, GapsReport
+from traceir_passes.gaps.rules import CLASSES
+
+US = 1_000
+OPTIONS: dict[str, Any] = {"min_gap": 1, "late": 12, "queue": 4}
+"""Thresholds small enough for the short times of random modules."""
+
+
+@attrs.frozen
+class Launched:
+    """A host call and the device work it launches: (start, duration, lane) each."""
+
+    kind: str
+    start: int
+    dur: int
+    thread: str
+    works: tuple[tuple[int, int, str], ...]
+
+
+THREADS = ("cpu.main", "cpu.backward")
+LANES = ("gpu0.s1", "gpu0.s2", "gpu1.s1")
+CALLS = {
+    "rt.launch": "cudaLaunchKernel",
+    "rt.graph_launch": "cudaGraphLaunch",
+    "rt.memcpy": "cudaMemcpy",
+    "rt.sync": "cudaStreamSynchronize",
+    "rt.alloc": "cudaFree",
+    "rt.call": "cudaEventQuery",
+}
+TIMES, LENGTHS = st.integers(0, 80), st.integers(0, 12)
+WORK = st.tuples(TIMES, LENGTHS, st.sampled_from(LANES))
+CALL = st.sampled_from([name for name in CALLS if name not in ("rt.graph_launch",)])
+LAUNCHES = st.one_of(
+    st.builds(Launched, CALL, TIMES, LENGTHS, st.sampled_from(THREADS), st.tuples(WORK)),
+    st.builds(
+        Launched,
+        st.just("rt.graph_launch"),
+        TIMES,
+        LENGTHS,
+        st.sampled_from(THREADS),
+        st.lists(WORK, max_size=3).map(tuple),
+    ),
+    st.builds(Launched, CALL, TIMES, LENGTHS, st.sampled_from(THREADS), st.just(())),
+)
+ORPHANS = st.lists(WORK, max_size=3)
+
+
+def events(calls: list[Launched], orphans: list[tuple[int, int, str]]) -> list[Ev]:
+    out: list[Ev] = []
+    for call in calls:
+        at = len(out)
+        out.append(Ev(call.kind, CALLS[call.kind], call.start, call.dur, call.thread))
+        kind = "dev.memcpy" if call.kind == "rt.memcpy" else "dev.kernel"
+        out += [Ev(kind, "work", start, dur, lane, launch=at) for start, dur, lane in call.works]
+    return out + [Ev("dev.kernel", "orphan", start, dur, lane) for start, dur, lane in orphans]
+
+
+def ran(item: tir.Module, **options: Any) -> tuple[tir.Module, GapsReport]:
+    """The module after `gaps`, whose laws have to hold, and its report."""
+    done = tir.PassManager((Gaps(**options),)).run(item)
+    assert Gaps(**options).check(done) == []
+    return done, Gaps(**options).report(done)
+
+
+def rows(done: tir.Module) -> list[dict[str, Any]]:
+    """The table of gaps as dicts; ids in place of rows, texts in place of codes."""
+    out = []
+    names = [name for name in done.tables["table:gaps"] if name.startswith("gaps.")]
+    texts = {name: done.text(name) for name in ("gaps.level", "gaps.lane", "gaps.class", "gaps.by")}
+    for at in range(len(done.tables["table:gaps"])):
+        row: dict[str, Any] = {}
+        for name in names:
+            value: Any = texts[name][at] if name in texts else done[name][at].item()
+            if name in ("gaps.prev", "gaps.next", "gaps.blame", "gaps.wait"):
+                value = int(done["id"][value]) if value >= 0 else None
+            row[name.removeprefix("gaps.")] = None if value == tir.NULL_I64 else value
+        out.append(row)
+    return out
+
+
+# --- the rules, one gap at a time ---------------------------------------------------------------------------
+
+
+def find(works: list[Ev]) -> list[tuple[int, int, Ev, Ev]]:
+    """(start, end, previous, next) of the gaps of rows in order of their starts."""
+    out: list[tuple[int, int, Ev, Ev]] = []
+    leader = works[0]
+    for work in works[1:]:
+        reach = leader.ts + leader.dur
+        if work.ts > reach:
+            out.append((reach, work.ts, leader, work))
+        if work.ts + work.dur >= reach:
+            leader = work
+    return out
+
+
+def ticks(items: list[Ev]) -> set[int]:
+    return {t for item in items for t in range(item.ts, item.ts + item.dur)}
+
+
+def judge(
+    a: int, b: int, previous: Ev, following: Ev, trace: list[Ev], others: list[Ev]
+) -> tuple[str, tuple[int, ...] | None]:
+    """The class and the parts of a gap, by the rules as they are written."""
+    size, busy = b - a, len(ticks(others) & set(range(a, b)))
+    covered = 2 * busy >= size
+    if following.launch is None:
+        return ("other_stream" if covered else "unknown_no_launch"), None
+    call = trace[following.launch]
+    c0, c1 = call.ts, call.ts + call.dur
+    host = min(max(c0 - a, 0), size)
+    during = len(set(range(a, b)) & set(range(c0, c1)))
+    post = size - host - during
+    parts = (host, during, post)
+    siblings = [item for item in trace if item.launch == following.launch and item.kind == "dev.kernel"]
+    is_graph = call.kind == "rt.graph_launch" or len(siblings) > 1
+    if is_graph and previous.launch == following.launch:
+        return "graph_internal", parts
+    blocking = [item for item in trace if item.kind in ("rt.sync", "rt.alloc", "rt.memcpy")]
+    if c0 >= a:
+        if post > OPTIONS["late"] and 2 * post > size:
+            return ("other_stream" if covered else "unexplained"), parts
+        if 2 * host < size and call not in blocking:
+            return "launch_latency", parts
+        if host and 2 * len(ticks(blocking) & set(range(a, a + host))) >= host:
+            return "host_sync", parts
+        if any(item.ts <= a < item.ts + item.dur <= a + host for item in blocking):
+            return "after_sync", parts
+        return "host_late", parts
+    if covered:
+        return "other_stream", parts
+    if c1 > a:
+        return "launch_latency", parts
+    return ("queue_latency" if size <= OPTIONS["queue"] else "unexplained"), parts
+
+
+@given(st.lists(LAUNCHES, max_size=12), ORPHANS)
+def test_every_gap_is_found_and_judged_as_the_rules_say(
+    calls: list[Launched], orphans: list[tuple[int, int, str]]
+) -> None:
+    """Borders, neighbours, class and parts of every gap of every device and lane are those of the plain reading."""
+    trace = events(calls, orphans)
+    done, _ = ran(module(trace), **OPTIONS)
+    lanes = [lane.name for lane in done.lanes]
+    ordered = sorted(
+        (item for item in trace if item.kind.startswith("dev.")), key=lambda item: (item.ts, lanes.index(item.lane))
+    )
+    expected: list[tuple[str, str | None, tuple[int, int, Ev, Ev], list[Ev]]] = []
+    for device in sorted({item.lane[:4] for item in ordered}):
+        works = [item for item in ordered if item.lane.startswith(device)]
+        expected += [("device", None, gap, works) for gap in find(works)]
+    for lane in sorted({item.lane for item in ordered}, key=lambda name: (name[:4], lanes.index(name))):
+        works = [item for item in ordered if item.lane.startswith(lane[:4])]
+        expected += [("lane", lane, gap, works) for gap in find([item for item in works if item.lane == lane])]
+    found = rows(done)
+    assert len(found) == len(expected)
+    for row, (level, lane_name, (a, b, previous, following), works) in zip(found, expected, strict=True):
+        assert (row["level"], row["lane"], row["start"], row["dur"]) == (level, lane_name, a, b - a)
+        assert (trace[row["prev"]], trace[row["next"]]) == (previous, following)
+        kind, parts = judge(a, b, previous, following, trace, works)
+        assert row["class"] == kind
+        assert (row["host"], row["call"], row["post"]) == (parts or (None, None, None))
+        assert row["cover"] == len(ticks(works) & set(range(a, b)))
+
+
+@given(st.lists(LAUNCHES, max_size=12), ORPHANS)
+def test_classes_sum_to_idle_and_gap_time(calls: list[Launched], orphans: list[tuple[int, int, str]]) -> None:
+    """Busy time and all classes make the span of each device and lane; a lane's gaps hold its device's idle time."""
+    trace = events(calls, orphans)
+    report = ran(module(trace), **OPTIONS)[1]
+    for device in report.devices:
+        works = [item for item in trace if item.lane.startswith(f"gpu{device.device}")]
+        span = max(item.ts + item.dur for item in works) - min(item.ts for item in works)
+        assert (device.span_ns, device.busy_ns) == (span, len(ticks(works)))
+        assert device.idle_ns == sum(device.classes.values()) == span - len(ticks(works))
+        parts = device.parts
+        assert parts.host_ns + parts.call_ns + parts.post_ns + parts.unknown_ns == device.idle_ns
+    for lane in report.lanes:
+        mine = [item for item in trace if item.lane == lane.lane]
+        low, high = min(item.ts for item in mine), max(item.ts + item.dur for item in mine)
+        device_busy = ticks([item for item in trace if item.lane.startswith(lane.lane[:4])])
+        assert lane.gap_ns == sum(lane.classes.values()) == high - low - len(ticks(mine))
+        assert lane.device_idle_ns == len(set(range(low, high)) - device_busy)
+
+
+@given(st.lists(LAUNCHES, max_size=12), ORPHANS, st.integers(1, 10**15))
+def test_shift_of_all_times_changes_only_starts(
+    calls: list[Launched], orphans: list[tuple[int, int, str]], shift: int
+) -> None:
+    """Moving the whole trace in time moves the gaps and changes nothing else."""
+    trace = events(calls, orphans)
+    here = rows(ran(module(trace), **OPTIONS)[0])
+    there = rows(ran(module([attrs.evolve(item, ts=item.ts + shift) for item in trace]), **OPTIONS)[0])
+    assert there == [{**row, "start": row["start"] + shift} for row in here]
+
+
+# --- one module a rule --------------------------------------------------------------------------------------
+
+
+def kernel(at: int, dur: int, call: int | None, lane: str = "gpu0.s7") -> Ev:
+    return Ev("dev.kernel", f"kernel.{at}", at, dur, lane, launch=call)
+
+
+def launch(
+    at: int, dur: int = 5 * US, kind: str = "rt.launch", name: str = "cudaLaunchKernel", lane: str = "cpu"
+) -> Ev:
+    return Ev(kind, name, at, dur, lane)
+
+
+def first(items: list[Ev], level: str = "device", **options: Any) -> dict[str, Any]:
+    """The longest gap of a module."""
+    found = [row for row in rows(ran(module(items), **options)[0]) if row["level"] == level]
+    return max(found, key=lambda row: row["dur"])
+
+
+def test_gaps_are_measured_from_the_running_maximum() -> None:
+    """A short kernel inside a longer one on the same stream opens no gap before the longer one has ended."""
+    items = [launch(0), kernel(10 * US, 100 * US, 0), kernel(20 * US, US, 0), kernel(115 * US, US, 0)]
+    gap = first(items)
+    assert (gap["start"], gap["dur"], gap["prev"], gap["next"]) == (110 * US, 5 * US, 1, 3)
+
+
+def test_waits_and_ranges_do_not_end_a_gap() -> None:
+    """An event wait and a projected range on the stream are no work: the gap around them is one gap."""
+    items = [launch(0), kernel(0, US, 0), launch(50 * US), kernel(60 * US, US, 2)]
+    items += [Ev("event.wait", "Stream Sync", 10 * US, 20 * US), Ev("dev.range", "range", 0, 99 * US)]
+    gaps = [row for row in rows(ran(module(items))[0]) if row["level"] == "device"]
+    assert [(row["start"], row["dur"]) for row in gaps] == [(US, 59 * US)]
+
+
+def test_host_late_blames_the_innermost_op_that_ran_longest() -> None:
+    """The blame is the event that was innermost for longest before the launch, not the one that encloses it."""
+    items = [
+        launch(0),
+        kernel(0, US, 0),
+        Ev("host.op", "outer", US, 100 * US, "cpu"),
+        Ev("host.op", "short", 2 * US, 20 * US, "cpu"),
+        Ev("host.op", "long", 30 * US, 60 * US, "cpu"),
+        launch(95 * US, 2 * US),
+        kernel(98 * US, US, 5),
+    ]
+    gap = first(items)
+    assert (gap["class"], gap["blame"], gap["blame_ns"]) == ("host_late", 4, 60 * US)
+
+
+def test_blame_adds_up_the_pieces_of_an_op() -> None:
+    """An op that is interrupted by inner ones is blamed for the sum of its own pieces."""
+    inner = [Ev("host.op", f"inner.{i}", (10 + 20 * i) * US, 8 * US, "cpu") for i in range(4)]
+    items = [launch(0), kernel(0, US, 0), Ev("host.op", "outer", US, 90 * US, "cpu"), *inner]
+    items += [launch(92 * US, US), kernel(94 * US, US, len(items))]
+    gap = first(items)
+    assert (gap["blame"], gap["blame_ns"]) == (2, 90 * US - 4 * 8 * US)
+
+
+def test_gap_below_the_threshold_is_classed_but_not_counted_or_blamed() -> None:
+    """At or below `min_gap` a gap is in `classes` and in nothing else."""
+    items = [launch(0, US), kernel(0, 10 * US, 0), launch(10 * US + 900, 50), kernel(11 * US, US, 2)]
+    done, report = ran(module(items))
+    assert rows(done)[0]["blame"] is None
+    device = report.devices[0]
+    assert device.classes["host_late"] == US
+    assert (device.classes_over_min_ns["host_late"], device.counts["host_late"], device.longest) == (0, 0, ())
+
+
+def test_blocking_call_of_another_thread_is_a_host_sync() -> None:
+    """A free on the backward thread explains a gap of what the main thread launches, and is blamed."""
+    items = [launch(0), kernel(0, 10 * US, 0), Ev("rt.alloc", "hipFree", 12 * US, 70 * US, "cpu.2")]
+    items += [launch(90 * US, 2 * US), kernel(95 * US, US, 3)]
+    gap = first(items)
+    assert (gap["class"], gap["blame"]) == ("host_sync", 2)
+
+
+def test_blocking_call_of_another_process_explains_nothing() -> None:
+    """The same free in another process is no reason, since it does not hold this one's calls back."""
+    items = [launch(0), kernel(0, 10 * US, 0), Ev("rt.alloc", "hipFree", 12 * US, 70 * US, "cpu.2")]
+    items += [launch(90 * US, 2 * US), kernel(95 * US, US, 3)]
+    item = module(items)
+    lanes = tuple(attrs.evolve(lane, pid={"cpu": 1, "cpu.2": 2}.get(lane.name)) for lane in item.lanes)
+    assert rows(ran(attrs.evolve(item, lanes=lanes))[0])[0]["class"] == "host_late"
+
+
+def test_asynchronous_calls_do_not_block() -> None:
+    """A long asynchronous copy or allocation is slow host code, not a wait for the device."""
+    for kind, name in (
+        ("rt.memcpy", "cudaMemcpyAsync"),
+        ("rt.alloc", "cudaMallocAsync"),
+        ("rt.call", "cudaEventQuery"),
+    ):
+        items = [launch(0), kernel(0, 10 * US, 0), Ev(kind, name, 12 * US, 70 * US, "cpu")]
+        items += [launch(90 * US, 2 * US), kernel(95 * US, US, 3)]
+        assert first(items)["class"] == "host_late", name
+
+
+def test_sync_that_drained_the_queue_is_after_sync() -> None:
+    """A synchronisation that returned at the gap's start left the queue empty; it is blamed."""
+    items = [launch(0), kernel(10 * US, 50 * US, 0), launch(8 * US, 55 * US, "rt.sync", "cudaStreamSynchronize")]
+    items += [launch(90 * US, 2 * US), kernel(95 * US, US, 3)]
+    gap = first(items)
+    assert (gap["class"], gap["blame"]) == ("after_sync", 2)
+
+
+def test_graph_replay_has_internal_gaps_and_an_entry() -> None:
+    """Gaps between kernels of one replay are internal; the gap before a queued replay is its entry."""
+    items = [launch(0, kind="rt.graph_launch"), kernel(10 * US, US, 0), kernel(20 * US, US, 0)]
+    items += [launch(6 * US, US, "rt.graph_launch"), kernel(24 * US, US, 3), kernel(30 * US, US, 3)]
+    gaps = [(row["class"], row["graph_entry"]) for row in rows(ran(module(items))[0]) if row["level"] == "device"]
+    assert gaps == [("graph_internal", False), ("queue_latency", True), ("graph_internal", False)]
+
+
+def test_copy_in_flight_is_another_stream_by_memory() -> None:
+    """A queued lane's gap that a copy on another lane fills is of another stream, by memory; the device has none."""
+    items = [launch(0, US), kernel(0, 10 * US, 0), launch(US, US), kernel(100 * US, US, 2)]
+    items += [launch(2 * US, US, "rt.memcpy", "cudaMemcpyAsync")]
+    items += [Ev("dev.memcpy", "Memcpy", 5 * US, 95 * US, "gpu0.s9", 4)]
+    found = rows(ran(module(items))[0])
+    assert [(row["level"], row["class"], row["by"]) for row in found] == [("lane", "other_stream", "memory")]
+
+
+def waiting(released: int, launched: int, following: int) -> tir.Module:
+    """Stream 7 works from 2 to 10 µs, waits for what stream 9 does until `released`, and goes on at `following`."""
+    items = [
+        launch(0, US),
+        kernel(2 * US, 8 * US, 0),
+        launch(US, US),
+        kernel(3 * US, released - 3 * US, 2, "gpu0.s9"),
+        launch(3 * US, US, "rt.call", "cudaEventRecord"),
+        Ev("event.record", "record", released, 0, "gpu0.s9", 4),
+        Ev("event.wait", "Stream Wait Event", 5 * US, 0),
+        launch(launched, US),
+        kernel(following, US, 7),
+    ]
+    item = module(items)
+    row = {int(id): at for at, id in enumerate(item["id"].tolist())}
+    edges = item.tables["edge"]
+    columns = {
+        "src": np.append(edges["src"], np.int32(row[5])),
+        "dst": np.append(edges["dst"], np.int32(row[6])),
+        "kind": np.append(edges["kind"], np.int8(EDGE_KINDS.index("sync"))),
+    }
+    return attrs.evolve(item, tables={**item.tables, "edge": Table.of("edge", columns)})
+
+
+def on_lane(item: tir.Module, lane: str | None) -> list[tuple[str, int | None, int | None]]:
+    """Class, wait and blame of the gaps of a lane, or of the device."""
+    return [(row["class"], row["wait"], row["blame"]) for row in rows(ran(item)[0]) if row["lane"] == lane]
+
+
+def test_event_wait_is_another_stream_before_any_threshold() -> None:
+    """A wait for a stream explains a gap however little of it that stream fills; the awaited work is blamed."""
+    item = waiting(released=30 * US, launched=6 * US, following=100 * US)
+    assert on_lane(item, "gpu0.s7") == [("other_stream", 6, 3)]
+    assert rows(ran(item)[0])[-1]["cover"] == 20 * US
+
+
+def test_wait_that_was_over_at_the_launch_explains_nothing() -> None:
+    """Where the awaited work had ended before the next event was launched, the host was late all the same."""
+    item = waiting(released=30 * US, launched=90 * US, following=100 * US)
+    assert on_lane(item, "gpu0.s7") == [("host_late", None, None)]
+
+
+def test_device_gap_after_awaited_work_is_of_another_stream() -> None:
+    """A device's gap is of another stream where the awaited work is what ended at its start."""
+    item = waiting(released=30 * US, launched=6 * US, following=34 * US)
+    assert on_lane(item, None) == [("other_stream", 6, 3)]
+
+
+def test_polling_is_marked_and_is_not_blocking() -> None:
+    """A host that asks again and again before it launches is late, and marked as polling; one query is none."""
+    for asked, polling in ((8, True), (1, False)):
+        asks = [launch((12 + 5 * i) * US, US, "rt.call", "cudaEventQuery") for i in range(asked)]
+        items = [launch(0), kernel(0, 10 * US, 0), *asks, launch(90 * US, 2 * US)]
+        gap = first([*items, kernel(95 * US, US, len(items) - 1)])
+        assert (gap["class"], gap["polling"]) == ("host_late", polling)
+
+
+def test_gap_between_steps_is_marked() -> None:
+    """A gap between events of different steps says so, and the report sums it up by what filled it."""
+    items = [launch(0), kernel(0, 10 * US, 0), launch(90 * US, 2 * US), kernel(95 * US, US, 2)]
+    item = module(items).with_tree("steps", [Region("step", "step.0", 0), Region("step", "step.1", 1)], [0, 0, 1, 1])
+    item = item.with_columns({"tree.steps": np.array([0, 0, 1, 1], np.int32)})
+    done, report = ran(item)
+    assert [row["end_of_step"] for row in rows(done)] == [True, True]
+    between = report.devices[0].between_steps
+    assert (between.count, between.total_ns, between.dispatch_ns, between.rest_ns) == (1, 85 * US, 82 * US, 3 * US)
+
+
+def test_lane_gap_that_is_the_devices_has_its_blame() -> None:
+    """A lane's gap that is the device's own inherits its blame; `blame=none` blames no host event."""
+    items = [launch(0), kernel(0, US, 0), Ev("host.op", "slow", US, 80 * US, "cpu"), launch(95 * US, 2 * US)]
+    item = module([*items, kernel(98 * US, US, 3)])
+    assert [row["blame"] for row in rows(ran(item)[0])] == [2, 2]
+    assert [row["blame"] for row in rows(ran(item, blame="none")[0])] == [None, None]
+
+
+def test_idle_time_in_doubt_is_not_called_idle() -> None:
+    """Above the share of unexplained gaps the head line says that work may not have been recorded."""
+    queued = [launch(0, US), kernel(0, 10 * US, 0), launch(2 * US, US), kernel(500 * US, US, 2)]
+    late = [launch(0, US), kernel(0, 10 * US, 0), launch(490 * US, US), kernel(500 * US, US, 2)]
+    assert [ran(module(items))[1].headline()[0].label for items in (queued, late)] == ["not recorded or idle", "idle"]
+    assert [ran(module(items))[1].devices[0].doubtful for items in (queued, late)] == [1.0, 0.0]
+
+
+def test_gap_longer_than_any_step_is_a_hole() -> None:
+    """An unexplained gap of more than ten median steps is a finding; nine steps are none."""
+    for steps, codes in ((11, ["hole"]), (9, [])):
+        items = [launch(0, US), kernel(0, 10 * US, 0), launch(2 * US, US), kernel((10 + 10 * steps) * US, 10 * US, 2)]
+        item = module(items).with_tree("steps", [Region("step", "step.0", 0), Region("step", "step.1", 1)], [-1] * 4)
+        owner = {1: 0, 3: 1}
+        item = item.with_columns({"tree.steps": np.array([owner.get(id, -1) for id in item["id"].tolist()], np.int32)})
+        assert [finding.code for finding in ran(item)[0].health] == codes
+
+
+@attrs.define
+class Counters:
+    """A source whose events carry the value of a counter; the offset of an event is its id."""
+
+    values: dict[int, int]
+    frontend: str = "test"
+    path: str = ""
+
+    def raw(self, offset: int, length: int) -> bytes:
+        raise NotImplementedError
+
+    def args(self, offsets: Any, lengths: Any) -> list[dict[str, Any]]:
+        return [{"value": self.values[offset]} if offset in self.values else {} for offset in offsets.tolist()]
+
+
+def counted(values: list[tuple[int, int]]) -> tir.Module:
+    """A device with a gap from 10 to 90 µs and samples (instant in µs, value) of its utilisation."""
+    lanes = [tir.Lane("cpu", "host.thread"), tir.Lane("gpu0.s7", "dev.stream", device=0, stream=7)]
+    lanes.append(tir.Lane("gpu0.counters", "counter", device=0))
+    rows_ = [(0, 0, 0, 5 * US, 0), (1, 1, 0, 10 * US, 1), (1, 1, 90 * US, US, 1)]
+    rows_ += [(2, 2, at * US, 0, 2) for at, _ in values]
+    kind, name, ts, dur, lane = np.array(rows_, np.int64).T
+    ids = np.arange(len(rows_))
+    return tir.ModuleBuilder(
+        name="counted",
+        strings=tir.Strings(["cudaLaunchKernel", "kernel", "GPU Utilization"]),
+        lanes=lanes,
+        kinds=["rt.launch", "dev.kernel", "ctr.sample"],
+        id=ids,
+        kind=kind,
+        name_code=name,
+        ts=ts,
+        dur=dur,
+        lane=lane,
+        offset=ids,
+        length=np.ones(len(ids)),
+        edges=[("launch", np.array([0, 0]), np.array([1, 2]))],
+        source=Counters({3 + i: value for i, (_, value) in enumerate(values)}),
+    ).build()
+
+
+def test_counter_confirms_idle_time() -> None:
+    """Only where a utilisation counter reads 0 is idle time confirmed; without a counter nothing is known."""
+    confirmed = [
+        ran(counted(values))[1].devices[0].confirmed_idle_ns
+        for values in ([(0, 80), (20, 0), (50, 3), (95, 0)], [(0, 0), (99, 0)], [])
+    ]
+    assert confirmed == [30 * US, 80 * US, None]
+
+
+def test_module_without_device_work_has_no_gaps() -> None:
+    """No device work gives an empty report and no error."""
+    _, report = ran(module([launch(0)]))
+    assert (report.devices, report.lanes, list(report.headline()), list(report.blocks() or ())) == ((), (), [], [])
+
+
+def test_report_has_the_keys_of_the_contract() -> None:
+    """The JSON objects of devices and lanes have the agreed keys and all nine classes."""
+    item = module([launch(0), kernel(0, US, 0), launch(50 * US), kernel(60 * US, US, 2)])
+    lanes = tuple(attrs.evolve(lane, device=None) for lane in item.lanes)
+    data = to_json(ran(attrs.evolve(item, lanes=lanes))[1])
+    (device,), (lane,) = data["devices"], data["lanes"]
+    assert {"device", "idle_ns", "classes", "counts", "classes_over_min_ns"} <= set(device)
+    assert {"lane", "gap_ns", "device_idle_ns", "classes", "counts", "classes_over_min_ns"} <= set(lane)
+    assert set(device["classes"]) == set(lane["counts"]) == set(CLASSES)
+    assert (device["device"], lane["lane"], lane["gap_ns"]) == (None, "gpu0.s7", 59 * US)
+
+
+def test_tail_of_a_step_ends_with_its_mark() -> None:
+    """Between steps, the host part up to the end of the finished step's mark is tail, and the rest is dispatch."""
+    items = [Ev("mark.step", "step 0", 0, 40 * US, "cpu"), launch(US), kernel(6 * US, 10 * US, 1)]
+    item = module([*items, launch(90 * US, 2 * US), kernel(95 * US, US, 3)])
+    regions = [Region("step", "step.0", 0), Region("step", "step.1", 1)]
+    step = {2: 0, 4: 1}
+    item = item.with_tree("steps", regions, [step.get(id, -1) for id in item["id"].tolist()])
+    mark = Annotation("group.mark", domain="region:steps", dtype="id")
+    item = item.with_columns({mark.name: np.array([0, -1], np.int32)}, "region:steps")
+    item = attrs.evolve(item, annotations={**item.annotations, mark.name: Written(mark, None)})
+    between = ran(item)[1].devices[0].between_steps
+    assert (between.tail_ns, between.dispatch_ns, between.rest_ns, between.total_ns) == (
+        24 * US,
+        52 * US,
+        3 * US,
+        79 * US,
+    )
+
+
+def test_lead_and_tail_of_a_lane_are_no_gaps() -> None:
+    """What the device's span has before and after a lane's work is lead and tail."""
+    items = [
+        launch(0),
+        kernel(0, US, 0),
+        launch(US),
+        kernel(20 * US, US, 2, "gpu0.s9"),
+        launch(2 * US),
+        kernel(50 * US, US, 4),
+    ]
+    lane = ran(module(items))[1].lanes[1]
+    assert (lane.lane, lane.lead_ns, lane.tail_ns, lane.gap_ns) == ("gpu0.s9", 20 * US, 30 * US, 0)
+
+
+def test_options_parse_from_text() -> None:
+    """The options can be written in a pipeline, and a value that is none of them is refused."""
+    assert Gaps.from_text({"min_gap": "2us", "cover": "75%", "blame": "all"}) == Gaps(2_000, cover=0.75, blame="all")
+    with pytest.raises(tir.UsageError, match="duration"):
+        Gaps.from_text({"late": "long"})

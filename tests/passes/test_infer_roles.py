@@ -1,0 +1,222 @@
+"""Role tables: every rule by its examples, and names that look like another role."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import traceir as tir
+from traceir_passes.infer import Infer, Rule, parse
+from traceir_passes.infer.classes import CLASSES, OP_KINDS, ROLES, class_of, op_kind_of
+from traceir_passes.infer.launching import HostRule, class_role, host_rules, operator_role
+from traceir_passes.infer.rules import built_in
+
+RULES = built_in().rules
+
+
+def _role(name: str) -> str:
+    """The role by the name alone, a step of a norm counted as what it is where it stands alone."""
+    return Infer().explain(name).role
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.wrapper}:{rule.role}")
+def test_rule_examples(rule: Rule) -> None:
+    """A rule's positive example gets its role from the whole table, its negative one does not."""
+    assert built_in().classify(rule.yes).role == rule.role
+    assert rule.pattern.search(rule.yes if rule.wrapper else parse(rule.yes).path)
+    assert built_in().classify(rule.no).role != rule.role
+
+
+@pytest.mark.parametrize("rule", [*host_rules()[0], *host_rules()[1]], ids=lambda rule: rule.role)
+def test_host_rule_examples(rule: HostRule) -> None:
+    """A host rule's positive example gets its role from its whole table, its negative one does not."""
+    if rule in host_rules()[0]:
+        assert operator_role(rule.yes, built_in()) == rule.role
+        assert operator_role(rule.no, built_in()) != rule.role
+    else:
+        assert class_role(f"nn.Module: {rule.yes}_3") == rule.role
+        assert class_role(f"nn.Module: {rule.no}_3") != rule.role
+
+
+def test_every_role_has_class_and_op_kind() -> None:
+    """Each role of the tables has a class and an op kind, and each of these is a known word."""
+    assert {rule.role for rule in RULES} <= set(ROLES)
+    assert {name for name, _ in ROLES.values()} <= set(CLASSES)
+    assert {kind for _, kind in ROLES.values()} <= set(OP_KINDS)
+
+
+TRAPS = [
+    (
+        "void paged_attention_ll4mi_QKV_mfma16_kernel<0, __hip_bfloat16, (vllm::Fp8KVCacheDataType)0, 1>(int)",
+        "attention",
+    ),
+    ("void vllm::reshape_and_cache_flash_kernel<__nv_bfloat16, unsigned char>(int)", "kv-store"),
+    ("create_flashinfer_kv_indices_triton", "index"),
+    ("void paged_attention_ll4mi_reduce_kernel<__hip_bfloat16>(int)", "attention-aux"),
+    ("void pytorch_flash::flash_fwd_splitkv_combine_kernel<Traits>(int)", "attention-aux"),
+    ("kernel_cutlass_kernel_flashinfernormkernelsrmsnormRMSNormKernel_object_at_", "norm"),
+    ("void aiter::add_rmsnorm_quant_kernel<__hip_bfloat16, true, false>(int)", "norm"),
+    ("void tensorrt_llm::kernels::quantize_with_block_size<(tensorrt_llm::BlockScaleQuantizationType)2>(int)", "quant"),
+    ("void rotary_embedding_kernel<c10::BFloat16, true>(long const*)", "rope"),
+    ("_matmul_ogs_NNT_bf16xbf16xmxfp4_128x128x128x1_swiglu", "moe-gemm"),
+    ("bmm_MxE4m3_MxE2m1MxE4m3_Fp32_t128x16x256u2_s3_tma_clmp_swiGlu_dynBatch_sm100f", "moe-gemm"),
+    ("void cutlass::Kernel2<cutlass_80_tensorop_bf16_s16816gemm_relu_bf16_64x64_64x6_tn_align8>(P)", "gemm"),
+    ("cudnn_ampere_scudnn_128x64_relu_xregs_large_nn_v1", "conv"),
+    ("sm80_xmma_fprop_implicit_gemm_indexed_tf32f32_tf32f32_f32_nhwckrsc_nchw_tilesize128x128x16", "conv"),
+    (
+        "void cutlass_cudnn_train::Kernel<cutlass_tensorop_s1688wgrad_optimized_tf32_256x128_16x3_nhwc_align4>(P)",
+        "conv",
+    ),
+    ("void fbgemm_gpu::permute_2D_data_kernel<false, int>(int)", "index"),
+    ("void fbgemm_gpu::_offsets_range_cuda_kernel<int>(long)", "index"),
+    ("void split_embedding_backward_codegen_rowwise_adagrad_unweighted_kernel_cta_per_row_1<c10::Half>(int)", "embed"),
+    ("_combined_routing_memset", "moe-route"),
+    ("_finalize_matmul_scatter_bf16", "moe-combine"),
+    ("triton_poi_fused_constant_pad_nd_moe_forward_0", "elementwise"),
+    ("triton_poi_fused__to_copy_add_cat_fmha_v3_fwd_view_3", "elementwise"),
+    ("triton_red_fused_add_mean_mul_pow_rsqrt_0", "norm"),
+    (
+        "void at::native::(anonymous namespace)::multi_tensor_apply_kernel<at::native::(anonymous namespace)::"
+        "TensorListMetadata<2>, at::native::(anonymous namespace)::CopyFunctor<int, long, 2, 1, 1> >(int)",
+        "copy",
+    ),
+    (
+        "void at::native::reduce_kernel<512, 1, at::native::ReduceOp<float, at::native::MeanOps<float> > >(int)",
+        "reduce",
+    ),
+    (
+        "void trtllm_allreduce_fusion::allreduce_fusion_kernel_oneshot_lamport<(trtllm_allreduce_fusion::"
+        "AllReduceFusionPattern)0, __nv_bfloat16, 8, true>(int)",
+        "all-reduce",
+    ),
+    ("allreduce_fusion_kernel_twoshot_sync<AllReduceFusionPattern 0, half>(int)", "all-reduce"),
+    ("allreduce_fusion_kernel_oneshot_lamport<AllReduceFusionPattern 1, half>(int)", "comm-fused"),
+    ("allreduce_fusion_kernel_oneshot_lamport<AllReduceFusionPattern 10, half>(int)", "comm-fused"),
+    ("void deep_ep::intranode::notify_dispatch<8>(int const*)", "comm-meta"),
+    ("void deep_ep::internode::cached_notify<false>(int)", "comm-meta"),
+    ("void deep_ep::layout::get_dispatch_layout<256, 32, 8>(long const*)", "comm-meta"),
+    ("ncclDevKernel_Generic_4(ncclDevKernelArgsStorage<4096ul>)", "comm-unknown"),
+    ("rcclGenericKernel", "comm-unknown"),
+    ("void splitKreduce_kernel<32, 16, int, float>(int)", "gemm-aux"),
+    ("void (anonymous namespace)::multimem_all_reduce_kernel<c10::BFloat16, 16>(int)", "all-reduce"),
+]
+
+
+@pytest.mark.parametrize(("name", "role"), TRAPS)
+def test_traps(name: str, role: str) -> None:
+    """Names that hold the words of another role: the whole name decides, in order, wrappers by their whole leaf."""
+    assert _role(name) == role
+
+
+FURTHER = [
+    ("batched_transpose_32x32_dword", "copy"),
+    ("void fused_qknorm_warp<bf16>(int)", "norm"),
+    ("triton__0d1d2d3de", "elementwise"),
+    ("_per_token_cast_to_fp8_kernel", "quant"),
+    ("per_channel_cast_kernel", "quant"),
+    ("void at::native::upsample_bilinear2d_out_frame<float>(int)", "copy"),
+    ("Im2d2Col", "copy"),
+    ("ncclDevKernel_Reduce_Sum_f32_RING_LL(int)", "comm-reduce"),
+    ("hcom_reduce__271_1_1", "comm-reduce"),
+    ("void ep::intranode::dispatch<8>(int)", "dispatch"),
+    ("void mooncake_ep::internode_ll::dispatch<true>(int)", "dispatch"),
+    ("void mooncake_ep::internode_ll::combine<true>(int)", "combine"),
+    ("MoeTokenPermute", "moe-route"),
+    ("MoeTokenUnpermute", "moe-combine"),
+    ("MlaProlog", "gemm"),
+    ("KvRmsNormRopeCache", "kv-store"),
+    ("hcom_allReduce__271_1_1", "all-reduce"),
+    ("aclnnMatmul_MatMulV3Common_MatMulV3", "gemm"),
+    ("aclnnFlashAttentionScoreGrad_FlashAttentionScoreGrad_FlashAttentionScoreGrad", "attention"),
+    ("void cutlass::device_kernel<flash::FlashAttnFwdSm90<flash::CollectiveMainloopFwdSm90<2> > >(P)", "attention"),
+    ("aclnnMaxPool2dWithMask_MaxPoolWithArgmaxV1AiCore_MaxPoolWithArgmaxV1", "pool"),
+    ("aclnnAdaptiveAvgPool2dBackward_AdaptiveAvgPool3dGradAiCore_AdaptiveAvgPool3dGrad", "pool"),
+    ("Conv2DBackpropFilter10_MemSet", "memset"),
+    ("Conv2DBackpropFilter10", "conv"),
+    ("trans_Cast_5", "elementwise"),
+    ("triton_tem_fused_flex_attention_0", "attention"),
+    ("triton_tem_fused_addmm_3", "gemm"),
+    ("triton_per_fused__softmax_2", "softmax"),
+    ("triton_poi_fused_clone_view_1", "copy"),
+]
+
+
+@pytest.mark.parametrize(("name", "role"), FURTHER)
+def test_further_names(name: str, role: str) -> None:
+    """Names of further vendors, libraries and compilers."""
+    assert _role(name) == role
+
+
+@pytest.mark.parametrize("name", ["saxpy", "myKernel", "void foo<float>(int)", "", "_Z3abcPf"])
+def test_unknown_names_are_unknown(name: str) -> None:
+    """A name that says nothing is unknown, not the nearest guess."""
+    assert _role(name) == "unknown"
+    assert Infer().explain(name).basis == ""
+
+
+OP_KINDS_OF = [
+    ("quant", "void vllm::scaled_fp8_quant_kernel_strided<bf16>(int)", "elemwise"),
+    ("quant", "void vllm::dynamic_per_token_scaled_fp8_quant_kernel<bf16>(int)", "comm_reduce"),
+    ("bn", "cudnn::bn_fw_inf_1C11_kernel_NCHW", "broadcast"),
+    ("bn", "cudnn::bn_fw_tr_1C11_singleread", "comm_reduce"),
+    ("gemm", "nvjet_tst_64x64", "out_ewise_fusable"),
+    ("rope", "rotary", "broadcast"),
+    ("index", "index_select_gather", "injective"),
+    ("index", "cumsum", "opaque"),
+    ("norm", "rms_norm", "comm_reduce"),
+    ("memcpy", "Memcpy DtoD (Device -> Device)", "injective"),
+    ("memcpy", "Memcpy HtoD (Pinned -> Device)", "opaque"),
+    ("all-reduce", "x", "opaque"),
+    ("unknown", "x", "opaque"),
+]
+
+
+@pytest.mark.parametrize(("role", "name", "wanted"), OP_KINDS_OF)
+def test_op_kinds(role: str, name: str, wanted: str) -> None:
+    """The op kind follows the role, and the name where the role alone does not decide it."""
+    assert op_kind_of(role, name) == wanted
+
+
+def test_classes() -> None:
+    """Notifications count as communication, fused kernels as neither, unknown work as compute."""
+    assert [class_of(role) for role in ("comm-meta", "comm-fused", "unknown", "memcpy")] == [
+        "comm", "fused", "compute", "memory",
+    ]  # fmt: skip
+
+
+def test_user_rules_come_first(tmp_path: Path) -> None:
+    """A user's rule wins over every built-in one, wrappers included, and its source is told."""
+    path = tmp_path / "mine.toml"
+    path.write_text('[[rule]]\nrole = "sort"\npattern = "elementwise_kernel|nvjet"\n', encoding="utf-8")
+    mine = Infer(str(path))
+    assert mine.explain("void at::native::elementwise_kernel<4>(int)").role == "sort"
+    assert mine.explain("nvjet_tst_1x1").role == "sort"
+    assert str(path) in mine.explain("nvjet_tst_1x1").because
+    assert mine.explain("attn_fwd").role == "attention"
+
+
+BAD_TABLES = [
+    ("[[rule]", "cannot be read"),
+    ('[[rule]]\nrole = "gem"\npattern = "a"\n', "gives the role 'gem'"),
+    ('[[rule]]\nrole = "gemm"\npattern = "("\n', "is no expression"),
+    ('[[rule]]\nrole = "gemm"\n', "needs the keys role and pattern"),
+    ('[[rule]]\nrole = "gemm"\npattern = "a"\ncolour = "red"\n', "has the key 'colour'"),
+    ('[[rule]]\nrole = "gemm"\npattern = "a"\nscope = "wrapper"\n', "names no wrapper"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_TABLES)
+def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
+    """A table that is not well formed is refused in a sentence that names the file."""
+    path = tmp_path / "bad.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(tir.UsageError, match=r"bad\.toml") as error:
+        Infer(str(path)).explain("x")
+    assert message in str(error.value)
+
+
+def test_missing_table(tmp_path: Path) -> None:
+    """A table that is not there is a usage error too."""
+    with pytest.raises(tir.UsageError, match="cannot be read"):
+        Infer(str(tmp_path / "none.toml")).explain("x")
