@@ -1,0 +1,218 @@
+"""Run traceir and its peers on big traces as whole processes, in turn, and print what each costs.
+
+    python benchmarks/run.py --size 1GB
+    python benchmarks/run.py --size 300MB --tile trace.json.gz --hta-python ~/hta/bin/python --json result.json
+
+Inputs are made first: a synthetic decoder trace and, with --tile, a real one repeated in time. Every program then runs
+in a process of its own, A B C A B C, and `wait4` tells its CPU seconds and its peak memory. CPU and memory are the
+figures to trust: wall time is that of the machine on the day.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+# Nothing heavy may be imported here. On Linux the peak memory that a child reports begins at the size of the process
+# that started it, so this one has to stay smaller than the smallest program that it measures.
+
+HERE = Path(__file__).resolve().parent
+_JSON = "import sys, json\nwith open(sys.argv[1], encoding='utf-8') as f: json.load(f)"
+_JSON_OFF = "import sys, json, gc\ngc.disable()\nwith open(sys.argv[1], encoding='utf-8') as f: json.load(f)"
+_ORJSON = "import sys, orjson\nwith open(sys.argv[1], 'rb') as f: orjson.loads(f.read())"
+_MSGSPEC = "import sys, msgspec\nwith open(sys.argv[1], 'rb') as f: msgspec.json.decode(f.read())"
+_HTA_LOAD = "import sys\nfrom hta.trace_analysis import TraceAnalysis\nt = TraceAnalysis(trace_files={0: sys.argv[1]})"
+_HTA = (
+    _HTA_LOAD + "\nt.get_temporal_breakdown(visualize=False)\nt.get_comm_comp_overlap(visualize=False)"
+    "\nt.get_idle_time_breakdown(ranks=[0], visualize=False)\nt.get_gpu_kernel_breakdown(visualize=False)"
+)
+_TRACEIR = "import sys\nfrom traceir.cli.main import main\nsys.exit(main())"
+PASSES = "group,overlap"
+
+
+def programs(hta: str | None) -> dict[str, list[str]]:
+    """The command lines by name, each to be followed by the input; peers that are not installed are left out."""
+    python = sys.executable
+    known = {
+        f"traceir run --passes {PASSES} --emit json": [
+            python, "-c", _TRACEIR, "run", "-q", "--passes", PASSES, "--emit", "json",
+        ],
+        "json.load": [python, "-c", _JSON],
+        "json.load, gc off": [python, "-c", _JSON_OFF],
+    }  # fmt: skip
+    for name, code in (("orjson", _ORJSON), ("msgspec", _MSGSPEC)):
+        if _version(python, name):
+            known[f"{name}, objects only"] = [python, "-c", code]
+    if hta and _version(hta, "HolisticTraceAnalysis"):
+        known["HTA load"] = [hta, "-c", _HTA_LOAD]
+        known["HTA load + temporal, overlap, idle, kernels"] = [hta, "-c", _HTA]
+    return known
+
+
+def _version(python: str, distribution: str) -> str | None:
+    code = f"import importlib.metadata as m; print(m.version({distribution!r}))"
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def measure(command: list[str], output: Path) -> dict[str, Any]:
+    """Run one process to its end: CPU s of it and its children, wall s, peak resident bytes, and how it ended."""
+    with output.open("wb") as out, tempfile.TemporaryFile() as errors, tempfile.TemporaryDirectory() as cache:
+        environment = os.environ | {"TRACEIR_CACHE": cache, "PYTHONDONTWRITEBYTECODE": ""}
+        begin = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=errors, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        errors.seek(0)
+        tail = errors.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "user_s": usage.ru_utime,
+        "wall_s": wall,
+        "peak_bytes": usage.ru_maxrss * unit,
+        "exit": process.returncode,
+        "error": tail if process.returncode else "",
+    }
+
+
+def build(folder: Path, size: str, tiles: Iterable[Path]) -> list[Path]:
+    """Make the inputs, each in a process of its own; one that lies there already is kept."""
+    commands: dict[Path, list[str]] = {
+        folder / f"synth_{size}.json": [
+            sys.executable, "-m", "traceir.synth", "--size", size, "--launch", "eager", "--tensor-parallel", "8",
+            "--comm-stream", "--overlap", "0.5", "--truth", str(folder / f"synth_{size}.truth.json"), "-o",
+        ]
+    }  # fmt: skip
+    for source in tiles:
+        target = folder / f"{source.name.partition('.')[0]}_{size}.json"
+        commands[target] = [sys.executable, str(HERE / "tile.py"), str(source), "--size", size, "-o"]
+    for target, command in commands.items():
+        if not target.exists():
+            subprocess.run([*command, str(target)], check=True)
+    return list(commands)
+
+
+def agreement(report: Path, truth: Path) -> dict[str, Any]:
+    """How far traceir's report of the synthetic input agrees with what is known of it."""
+    if not truth.exists():
+        return {}
+    known = json.loads(truth.read_text(encoding="utf-8"))
+    try:
+        results = json.loads(report.read_text(encoding="utf-8"))["results"]
+    except (ValueError, KeyError):
+        return {"readable": False}
+    found: dict[str, Any] = next((row for row in results.get("overlap", {}).get("devices", [])), {})
+    keys = ("span_ns", "busy_ns", "compute_ns", "comm_ns", "overlap_ns", "exposed_ns", "idle_ns")
+    layers = [stack["layers"] for stack in results.get("group", {}).get("stacks", [])]
+    return {
+        "overlap": {key: found.get(key) == known["times"][key] for key in keys},
+        "stacks": layers == [stack["layers"] for stack in known["stacks"]],
+    }
+
+
+def run(inputs: list[Path], known: dict[str, list[str]], repeat: int, folder: Path) -> list[dict[str, Any]]:
+    """All programs on all inputs, in turn; one row per input and program with the median of its runs."""
+    rows = []
+    for source in inputs:
+        runs: dict[str, list[dict[str, Any]]] = {name: [] for name in known}
+        report = folder / "report.json"
+        for _ in range(repeat):
+            for name, command in known.items():
+                if runs[name] and runs[name][-1]["exit"]:
+                    continue  # what failed once is not tried again
+                sys.stderr.write(f"{source.name}: {name}\n")
+                own = name.startswith("traceir")
+                runs[name].append(measure([*command, str(source)], report if own else folder / "discarded"))
+        text = source.stat().st_size
+        basis = statistics.median(one["cpu_s"] for one in runs["json.load"]) if "json.load" in runs else None
+        for name, several in runs.items():
+            row = {key: statistics.median(one[key] for one in several) for key in ("cpu_s", "wall_s", "peak_bytes")}
+            row |= {
+                "input": source.name, "input_bytes": text, "program": name, "runs": len(several),
+                "exit": several[-1]["exit"], "error": several[-1]["error"],
+                "cpu_to_json_load": row["cpu_s"] / basis if basis else None,
+                "peak_to_text": row["peak_bytes"] / text,
+            }  # fmt: skip
+            if name.startswith("traceir") and not row["exit"]:
+                row["agreement"] = agreement(report, source.with_suffix("").with_suffix(".truth.json"))
+            rows.append(row)
+    return rows
+
+
+def versions(hta: str | None) -> dict[str, str | None]:
+    """What was measured, and where."""
+    names = ("traceir", "numpy", "msgspec", "orjson", "isal", "numba")
+    found: dict[str, str | None] = {name: _version(sys.executable, name) for name in names}
+    found["HolisticTraceAnalysis"] = _version(hta, "HolisticTraceAnalysis") if hta else None
+    return found | {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as aligned text, one block per input."""
+    lines = []
+    for source in dict.fromkeys(row["input"] for row in rows):
+        mine = [row for row in rows if row["input"] == source]
+        lines.append(f"\n{source}   {mine[0]['input_bytes'] / 1e6:.0f} MB, median of {mine[0]['runs']}")
+        lines.append(
+            f"  {'program':46} {'CPU s':>8} {'wall s':>8} {'peak MB':>8} {'x json.load':>12} {'peak/text':>10}"
+        )
+        for row in mine:
+            if row["exit"]:
+                lines.append(f"  {row['program']:46} failed, exit {row['exit']}: {row['error'][:60]}")
+                continue
+            ratio = "" if row["cpu_to_json_load"] is None else f"{row['cpu_to_json_load']:.2f}"
+            lines.append(
+                f"  {row['program']:46} {row['cpu_s']:8.2f} {row['wall_s']:8.2f} {row['peak_bytes'] / 1e6:8.0f}"
+                f" {ratio:>12} {row['peak_to_text']:10.2f}"
+            )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build, run, print."""
+    parser = argparse.ArgumentParser(description="What traceir and its peers cost on big traces.")
+    parser.add_argument("--size", default="300MB", help="size of the inputs' text, such as 300MB or 1GB")
+    parser.add_argument("--tile", type=Path, action="append", default=[], help="a real trace to repeat to that size")
+    parser.add_argument("--input", type=Path, action="append", default=[], help="a further input, taken as it is")
+    parser.add_argument("--folder", type=Path, help="where inputs are made and kept (default: a temporary folder)")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each program")
+    parser.add_argument("--only", action="append", default=[], help="only programs whose name contains this word")
+    parser.add_argument("--hta-python", help="a Python in which HolisticTraceAnalysis is installed")
+    parser.add_argument("--json", type=Path, help="write the results there as JSON")
+    given = parser.parse_args(arguments)
+    known = programs(given.hta_python)
+    if given.only:
+        known = {name: command for name, command in known.items() if any(word in name for word in given.only)}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        inputs = [*build(folder, given.size, given.tile), *given.input]
+        rows = run(inputs, known, given.repeat, Path(scratch))
+    found = versions(given.hta_python)
+    print(table(rows))
+    print("\n" + ", ".join(f"{name} {version}" for name, version in found.items() if version))
+    for row in rows:
+        if "agreement" in row:
+            print(f"{row['input']}: agreement with the truth: {json.dumps(row['agreement'])}")
+    if given.json:
+        given.json.write_text(json.dumps({"versions": found, "results": rows}, indent=1) + "\n", encoding="utf-8")
+    return 1 if any(row["exit"] for row in rows if row["program"].startswith("traceir")) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
