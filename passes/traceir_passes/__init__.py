@@ -1,0 +1,14 @@
+"""The built-in passes of traceir, one word each."""
+
+PASSES = {
+    "collectives": ("traceir_passes.collectives:Collectives", "Find collective operations and what they move."),
+    "fold": ("traceir_passes.fold:Fold", "Fold like steps and layers into one template each, with statistics per op."),
+    "gaps": ("traceir_passes.gaps:Gaps", "Give every idle stretch of a device a cause."),
+    "group": ("traceir_passes.group:Group", "Find steps, layers and blocks, and label every op by its place in them."),
+    "infer": ("traceir_passes.infer:Infer", "Tell the role of every event on a device from its name and its launch."),
+    "overlap": ("traceir_passes.overlap:Overlap", "Split communication time into hidden and exposed."),
+}
+
+PIPELINES = {
+    "default": ("group,overlap,gaps", "Steps and layers, communication that is not hidden, and why devices idle."),
+}

@@ -1,0 +1,250 @@
+"""Collective instances: which rows are one collective operation, and what it is and moves."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+import traceir as tir
+from traceir_passes.collectives import vocabulary
+from traceir_passes.collectives.sources import Around, Message, around, first_inputs, messages
+from traceir_passes.collectives.vocabulary import KINDS, SENDS, UNKNOWN
+
+SOURCES: Final = ("metadata", "operator", "name")
+BASES: Final = ("measured", "derived", "guessed")
+META: Final = "comm-meta"
+Ints = npt.NDArray[Any]
+
+
+@attrs.frozen
+class Instance:
+    """One collective operation on one device. `row` is its first event; unknown fields are None."""
+
+    row: int
+    kind: str
+    source: str | None
+    basis: str | None
+    role: str
+    library: str
+    algorithm: str | None
+    protocol: str | None
+    group: str | None
+    group_size: int | None
+    ranks: str | None
+    sequence: int | None
+    in_elements: int | None
+    out_elements: int | None
+    dtype: str | None
+    bytes: int | None
+    kernels: int
+    backward: bool
+    conflict: str | None
+
+
+@attrs.define(eq=False)
+class Found:
+    """All communication of a module: its rows, the instance of each (-1 none), their kinds, and the instances.
+
+    `kind` are positions in `KINDS`, one per row.
+    """
+
+    rows: Ints
+    instance: Ints
+    kind: Ints
+    instances: list[Instance]
+
+
+def find(module: tir.Module) -> Found:
+    """Find the collectives of a module whose roles are known.
+
+    Loops in Python run over communication only, a small part of a trace. O(communication × depth of the nest
+    tree), and the arguments of these events alone are decoded.
+    """
+    communication = module.work & module.is_in("infer.class", ["comm", "fused"])
+    meta = communication & module.is_in("infer.role", [META])
+    rows = np.flatnonzero((communication & ~meta) | _host_collectives(module))
+    near = around(module, rows)
+    owner = _owners(module, rows, near)
+    firsts, counts = np.unique(owner, return_counts=True)
+    number = np.searchsorted(firsts, owner)
+    instances = _describe(module, rows, near, firsts, counts)
+    kind = np.array([KINDS.index(item.kind) for item in instances], np.int16)
+    found = Found(rows, number.astype(np.int32), kind[number], instances)
+    return _with_meta(module, np.flatnonzero(meta), found)
+
+
+def _host_collectives(module: tir.Module) -> npt.NDArray[np.bool_]:
+    """Host ranges of gloo, whose collectives run on the host: `gloo:all_reduce`, the outermost of each."""
+    told = np.zeros(len(module.strings) + 1, bool)
+    for code, text in enumerate(module.strings.texts):
+        told[code] = text.startswith("gloo:") and vocabulary.kind_of_operator(text) != UNKNOWN
+    mask = module.live & module.is_kind("host.op", "host.range") & told[module["name"]]
+    parent = module.parent
+    return np.asarray(mask & ~(mask[parent] & (parent >= 0)))
+
+
+def _owners(module: tir.Module, rows: Ints, near: Around) -> Ints:
+    """For each row the position of the first row of its instance.
+
+    Kernels of one name on one lane that one communication record started are one operation cut in pieces;
+    every other kernel is one of its own.
+    """
+    out = np.arange(len(rows))
+    has = np.flatnonzero(near.record >= 0)
+    keys = np.stack([near.record[has], module["name"][rows[has]], module["lane"][rows[has]]])
+    _, first, inverse = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    out[has] = has[first[inverse.reshape(-1)]] if len(has) else has
+    return out
+
+
+def _describe(module: tir.Module, rows: Ints, near: Around, firsts: Ints, counts: Ints) -> list[Instance]:
+    chosen = rows[firsts]
+    told = messages(module, chosen, near.record[firsts])
+    inputs = first_inputs(module, near.data[firsts])
+    vendor = str(module.meta.get("vendor") or "").lower()
+    roles = module.strings.decode(module["infer.role"][chosen])
+    names = module.strings.decode(module["name"][chosen])
+    out = []
+    for at, position in enumerate(firsts.tolist()):
+        operator = int(near.operator[position])
+        out.append(
+            _instance(
+                row=int(chosen[at]),
+                name=names[at] or "",
+                role=roles[at] or "host",
+                message=told[at],
+                of_operator=KINDS[int(near.kind[position])],
+                operator=module.strings[int(module["name"][operator])] if operator >= 0 else "",
+                first_input=inputs.get(int(near.data[position]), (None, None)),
+                vendor=vendor,
+                kernels=int(counts[at]),
+                backward=bool(near.backward[position]),
+            )
+        )
+    return _host_inputs(module, out)
+
+
+def _host_inputs(module: tir.Module, instances: list[Instance]) -> list[Instance]:
+    """Complete collectives on the host, whose own range holds the inputs."""
+    rows = np.array([item.row for item in instances if item.role == "host"], np.int64)
+    inputs = first_inputs(module, rows)
+    out = []
+    for item in instances:
+        elements, spelt = inputs.get(item.row, (None, None)) if item.role == "host" else (None, None)
+        if elements is not None and item.in_elements is None:
+            dtype = item.dtype or vocabulary.dtype_of(spelt)
+            received = _received(item.kind, elements, item.out_elements, item.group_size)
+            moved = _bytes(item.kind, elements, received, dtype)
+            item = attrs.evolve(item, in_elements=elements, out_elements=received, dtype=dtype, bytes=moved)  # noqa: PLW2901
+        out.append(item)
+    return out
+
+
+def _instance(
+    *,
+    row: int,
+    name: str,
+    role: str,
+    message: Message,
+    of_operator: str,
+    operator: str,
+    first_input: tuple[int | None, str | None],
+    vendor: str,
+    kernels: int,
+    backward: bool,
+) -> Instance:
+    from traceir_passes.infer import parse
+
+    path = parse(name).path
+    of_name = vocabulary.kind_of_operator(name) if role == "host" else vocabulary.kind_of_kernel(role, name)
+    kind, source, conflict = decide(message.kind, of_operator, of_name, sends=role == "send-recv")
+    basis = None if source is None else "guessed" if conflict else "derived" if source == "operator" else "measured"
+    hccl = vocabulary.hccl_group(name)
+    sent = message.in_elements if message.in_elements is not None else first_input[0]
+    received = _received(kind, sent, message.out_elements, message.group_size)
+    dtype = (
+        vocabulary.dtype_of(message.dtype)
+        or vocabulary.dtype_of(first_input[1])
+        or vocabulary.dtype_in_name(name, path, of_name)
+    )
+    return Instance(
+        row=row,
+        kind=kind,
+        source=source,
+        basis=basis,
+        role=role,
+        library=vocabulary.library_of(path, operator, vendor),
+        algorithm=vocabulary.algorithm_of(path),
+        protocol=vocabulary.protocol_of(path),
+        group=message.group if message.group is not None else hccl[0] if hccl else None,
+        group_size=message.group_size,
+        ranks=message.ranks,
+        sequence=message.sequence if message.sequence is not None else hccl[1] if hccl else None,
+        in_elements=sent,
+        out_elements=received,
+        dtype=dtype,
+        bytes=_bytes(kind, sent, received, dtype),
+        kernels=kernels,
+        backward=backward,
+        conflict=conflict,
+    )
+
+
+def decide(metadata: str, operator: str, name: str, *, sends: bool) -> tuple[str, str | None, str | None]:
+    """The kind by its highest source, that source, and what contradicts it (None if nothing does).
+
+    Sources in order: metadata, the operator around the launch, the kernel's name. `sends`: the kernel is made of
+    sends and receives, which fits any collective in `SENDS` and contradicts the others.
+    """
+    told = [(kind, source) for kind, source in zip((metadata, operator, name), SOURCES, strict=True) if kind != UNKNOWN]
+    if not told:
+        return UNKNOWN, None, None
+    kind, source = told[0]
+    against = [f"{other} says {word}" for word, other in told[1:] if word != kind]
+    if sends and kind not in SENDS:
+        against.append("name says send_recv")
+    return kind, source, f"{source} says {kind}, {', '.join(against)}" if against else None
+
+
+def _received(kind: str, sent: int | None, received: int | None, size: int | None) -> int | None:
+    """The elements that one rank ends with, worked out where the kind fixes them."""
+    if received is not None or sent is None:
+        return received
+    if kind in ("all_reduce", "broadcast"):
+        return sent
+    if kind == "all_gather" and size:
+        return sent * size
+    if kind == "reduce_scatter" and size and sent % size == 0:
+        return sent // size
+    return None
+
+
+def _bytes(kind: str, sent: int | None, received: int | None, dtype: str | None) -> int | None:
+    """The size that bandwidth is counted in: the whole buffer of one rank, output of a gather, else the input."""
+    elements = received if kind in ("all_gather", "gather") else sent
+    size = vocabulary.SIZES.get(dtype or "")
+    return elements * size if elements is not None and size is not None else None
+
+
+def _with_meta(module: tir.Module, meta: Ints, found: Found) -> Found:
+    """Join notifications and layouts to the dispatch or combine that follows on their lane; none is an instance."""
+    if not len(meta):
+        return found
+    moves = module.is_in("infer.role", ["dispatch", "combine"])[found.rows]
+    targets, numbers = found.rows[moves], found.instance[moves]
+    joined = np.full(len(meta), -1, np.int32)
+    for lane in np.unique(module["lane"][meta]).tolist():
+        mine = module["lane"][meta] == lane
+        there = module["lane"][targets] == lane
+        follows = np.searchsorted(targets[there], meta[mine])
+        joined[mine] = np.append(numbers[there], np.int32(-1))[follows]
+    of_instance = np.array([KINDS.index(item.kind) for item in found.instances] + [KINDS.index(UNKNOWN)], np.int16)
+    return Found(
+        np.concatenate([found.rows, meta]),
+        np.concatenate([found.instance, joined]),
+        np.concatenate([found.kind, of_instance[joined]]),
+        found.instances,
+    )

@@ -1,0 +1,121 @@
+"""The role of each row of device work, while name, launch and neighbours are asked in turn."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+import traceir as tir
+from traceir_passes.infer import context, launching, symbols
+from traceir_passes.infer.classes import CLASSES, OP_KINDS, ROLES, class_of, op_kind_of
+from traceir_passes.infer.names import parse
+from traceir_passes.infer.rules import UNKNOWN, RoleTable
+
+BASES: Final = ("measured", "derived", "guessed")
+STEPS: Final = ("", "pow", "mean", "rsqrt")
+PARTS: Final = ("rmsnorm", "attention")
+FALLBACK: Final = {"pow": "elementwise", "mean": "reduce", "rsqrt": "elementwise"}
+"""What a step of a norm is where it stands in no chain."""
+NAMES: Final = tuple(ROLES)
+CODE: Final = {role: code for code, role in enumerate(NAMES)}
+_BY_KIND: Final = {"dev.memcpy": "memcpy", "dev.memset": "memset", "dev.graph": UNKNOWN}
+Ints = npt.NDArray[Any]
+
+
+@attrs.define(eq=False)
+class Verdicts:
+    """One entry per row of device work: `rows` (ascending), codes of `NAMES`, `BASES`, `STEPS`, `PARTS` (-1 none)."""
+
+    rows: Ints
+    names: Ints
+    role: Ints
+    basis: Ints
+    step: Ints
+    part: Ints
+
+    @classmethod
+    def of(cls, module: tir.Module, rules: RoleTable) -> Verdicts:
+        """What the names say, each distinct one read once; copies, memsets and opaque graphs are known by kind."""
+        rows = np.flatnonzero(module.work)
+        names = module["name"][rows]
+        distinct, inverse = np.unique(names, return_inverse=True)
+        told = [rules.classify(module.strings[code]) for code in distinct.tolist()]
+        role = np.array([CODE[verdict.role] for verdict in told], np.int16)[inverse]
+        basis = np.array([BASES.index(verdict.basis) for verdict in told], np.int16)[inverse]
+        step = np.array([STEPS.index(verdict.part) for verdict in told], np.int16)[inverse]
+        for kind, fixed in _BY_KIND.items():
+            chosen = module.is_kind(kind)[rows]
+            role[chosen], basis[chosen], step[chosen] = CODE[fixed], 0, 0
+        return cls(rows, names, role, basis, step, np.full(len(rows), -1, np.int16))
+
+    def ask_launches(self, module: tir.Module, rules: RoleTable) -> None:
+        """Ask the launching side where the name says nothing or only hints (a small part of the rows)."""
+        doubtful = (self.role == CODE[UNKNOWN]) | (self.basis == BASES.index("guessed"))
+        positions = np.flatnonzero(doubtful & module.is_kind("dev.kernel")[self.rows])
+        told = launching.ask(module, self.rows[positions].tolist(), rules)
+        for position, row in zip(positions.tolist(), self.rows[positions].tolist(), strict=True):
+            if row in told:
+                self.role[position] = CODE[told[row].role]
+                self.basis[position] = BASES.index(told[row].basis)
+
+    def ask_optimizers(self, module: tir.Module) -> None:
+        """Kernels over lists of tensors are the optimizer's where an optimizer step launched them."""
+        lists = np.zeros(len(module.strings) + 1, bool)
+        for code in np.unique(self.names).tolist():
+            lists[code] = parse(module.strings[code]).leaf == "multi_tensor_apply_kernel"
+        chosen = np.flatnonzero(lists[self.names] & (self.role == CODE["elementwise"]))
+        inside = chosen[launching.inside_optimizer(module, self.rows[chosen])]
+        self.role[inside], self.basis[inside] = CODE["optimizer"], BASES.index("derived")
+
+    def ask_neighbours(self, module: tir.Module, window: int) -> None:
+        """Resolve the steps of unfused norms, and mark what belongs to one or to an unfused attention."""
+        lane = module["lane"][self.rows]
+        order = np.lexsort((module["ts"][self.rows], lane))
+        order = order[module.is_kind("dev.kernel")[self.rows[order]]]
+        steps, inside = context.norm_chains(self.step[order], lane[order], window)
+        self.part[order[inside]] = PARTS.index("rmsnorm")
+        self.role[order[steps]], self.basis[order[steps]] = CODE["norm"], BASES.index("derived")
+        for step, fallback in FALLBACK.items():
+            alone = (self.role == CODE["norm-part"]) & (self.step == STEPS.index(step))
+            self.role[alone] = CODE[fallback]
+        attention = context.unfused_attention(self.role[order], lane[order])
+        self.part[order[attention]] = PARTS.index("attention")
+
+    def write(self, module: tir.Module) -> tir.Module:
+        """The module with the verdicts as columns, null for all that is no device work."""
+        of_class = np.array([CLASSES.index(class_of(role)) for role in NAMES], np.int16)
+        basis = np.where(self.role == CODE[UNKNOWN], np.int16(-1), self.basis)
+        enums = {"infer.class": of_class[self.role], "infer.op_kind": self._op_kinds(module), "infer.basis": basis}
+        module = module.with_columns({name: self._spread(len(module), values) for name, values in enums.items()})
+        names, inverse = np.unique(self.names, return_inverse=True)
+        short = [symbols.symbol(module.strings[code]) for code in names.tolist()]
+        for name, texts, codes in (
+            ("infer.role", NAMES, self.role),
+            ("infer.symbol", short, inverse),
+            ("infer.part", PARTS, self.part),
+        ):
+            used = np.zeros(len(texts) + 1, bool)
+            used[codes] = True
+            strings, pool = module.strings.encode(
+                [text if use else None for text, use in zip(texts, used, strict=False)]
+            )
+            module = module.with_strings(strings)
+            module = module.with_columns({name: self._spread(len(module), np.append(pool, np.int32(-1))[codes])})
+        return module
+
+    def _op_kinds(self, module: tir.Module) -> Ints:
+        pairs = self.names.astype(np.int64) * len(NAMES) + self.role
+        distinct, inverse = np.unique(pairs, return_inverse=True)
+        kinds = [
+            OP_KINDS.index(op_kind_of(NAMES[pair % len(NAMES)], module.strings[pair // len(NAMES)]))
+            for pair in distinct.tolist()
+        ]
+        return np.array(kinds, np.int16)[inverse]
+
+    def _spread(self, length: int, values: Ints) -> Ints:
+        out = np.full(length, -1, values.dtype)
+        out[self.rows] = values
+        return out

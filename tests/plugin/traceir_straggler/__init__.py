@@ -1,0 +1,11 @@
+"""A traceir plug-in: one pass and one frontend, loaded only when they are used."""
+
+PASSES = {
+    "straggler": (
+        "traceir_straggler.straggler:Straggler",
+        "Find kernels that took much longer than most of their name.",
+    ),
+}
+FRONTENDS = {
+    "kernel-log": ("traceir_straggler.kernel_log:KernelLog", "Kernel logs: a line of text per kernel."),
+}

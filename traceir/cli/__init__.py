@@ -1,0 +1,1 @@
+"""The command line: the one part of traceir that prints, exits and reads the environment."""

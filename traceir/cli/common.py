@@ -1,0 +1,80 @@
+"""What the commands share: the registry with plug-ins, loading with progress, and the style of the output."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from traceir.errors import UsageError
+from traceir.ir import Module
+from traceir.loading import load
+from traceir.printers import Style
+from traceir.registry import Registry
+
+_PATIENCE_S = 1.0
+"""Progress is shown for what takes longer than this; anything shorter would only flicker."""
+_REDRAW_S, _LOG_S = 0.2, 5.0
+_NARROW, _DEFAULT_WIDTH = 40, 100
+
+
+def registry(arguments: argparse.Namespace) -> Registry:
+    """The installed registry with the plug-in files of the command line; broken plug-ins are named on stderr."""
+    found = Registry.installed()
+    for sentence in found.broken:
+        print(f"traceir: {sentence}", file=sys.stderr)
+    for path in arguments.plugin:
+        found.add_file(path)
+    return found
+
+
+def read(arguments: argparse.Namespace, known: Registry) -> Module:
+    """The input's module, with progress on standard error if it takes over a second."""
+    with _progress(arguments) as report:
+        return load(arguments.input, frontend=arguments.frontend, registry=known, progress=report)
+
+
+@contextmanager
+def _progress(arguments: argparse.Namespace) -> Iterator[Callable[[int, int | None], None]]:
+    """A callback that says how far reading has come: one line redrawn on a terminal, a line at times in a log."""
+    terminal = sys.stderr.isatty()
+    pause = _REDRAW_S if terminal else _LOG_S
+    started = time.monotonic()
+    due = started + _PATIENCE_S
+    shown = False
+
+    def report(done: int, total: int | None) -> None:
+        nonlocal due, shown
+        now = time.monotonic()
+        if arguments.quiet or now < due:
+            return
+        due, shown = now + pause, True
+        part = f"{100 * done / total:.0f} %" if total else f"{done / 1e6:.0f} MB"
+        text = f"reading {arguments.input}: {part}"
+        print(f"\r\x1b[K{text}" if terminal else text, end="" if terminal else "\n", file=sys.stderr, flush=True)
+
+    try:
+        yield report
+    finally:
+        if shown and terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def style(arguments: argparse.Namespace, out: TextIO) -> Style:
+    """The style that suits an output: the terminal's width and colour, ASCII where nothing else can be shown."""
+    width = arguments.width
+    if width is None:
+        width = os.get_terminal_size(out.fileno()).columns if out.isatty() else _DEFAULT_WIDTH
+    if width < _NARROW:
+        raise UsageError(f"The width {width} is too narrow for a page; it has to be {_NARROW} or more.")
+    color = out.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    unicode = not arguments.ascii
+    try:
+        "│µ×…".encode(out.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        unicode = False
+    return Style(width, color, unicode, getattr(arguments, "verbose", False))

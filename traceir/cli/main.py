@@ -1,0 +1,132 @@
+"""`traceir`: parse the arguments, call a command, turn every error into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+from traceir import __version__
+
+COMMANDS = {
+    "run": "run passes over a trace and print what they found",
+    "info": "show what a trace holds: lanes, kinds of event, and its health",
+    "passes": "list the passes, or show one with its options",
+    "frontends": "list the formats that can be read",
+}
+EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 2, 5, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line. Building it imports no command's machinery."""
+    top = argparse.ArgumentParser(
+        prog="traceir",
+        description="A compiler for profiler traces: reads a trace, runs passes over it, prints where the time went.",
+        epilog="Example: traceir run --passes group,overlap trace.json.gz",
+    )
+    top.add_argument("--version", action="version", version=f"traceir {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        one = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        _ARGUMENTS[name](one)
+    return top
+
+
+def _run_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("input", metavar="INPUT", help="a trace file, or - for standard input")
+    one.add_argument(
+        "--passes", metavar="PIPELINE", default="default", help="the passes, as in 'group,overlap{versus=any}'"
+    )
+    one.add_argument("--emit", metavar="FORMAT", default="folded", help="what to print: folded (default) or json")
+    one.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
+    one.add_argument("--no-insert", action="store_true", help="do not insert the passes that others need")
+    one.add_argument("--strict", action="store_true", help="exit with 3 if the trace is damaged")
+    one.add_argument("--verify", choices=("each", "end", "off"), default="off", help="check the IR's rules")
+    one.add_argument("--timing", action="store_true", help="print what each pass cost to standard error")
+    one.add_argument("--width", type=int, metavar="N", help="columns of the page (default: the terminal's)")
+    one.add_argument("--ascii", action="store_true", help="print ASCII characters only")
+    one.add_argument("-v", "--verbose", action="store_true", help="leave nothing out of the page")
+    _input_arguments(one)
+
+
+def _input_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--frontend", metavar="NAME", help="the input's format, instead of finding it from its content")
+    one.add_argument(
+        "--plugin", metavar="FILE", action="append", default=[], help="a Python file with passes or frontends"
+    )
+    one.add_argument("-q", "--quiet", action="store_true", help="no progress on standard error")
+
+
+def _info_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("input", metavar="INPUT", help="a trace file, or - for standard input")
+    one.add_argument("--emit", metavar="FORMAT", choices=("text", "json"), default="text", help="text or json")
+    one.add_argument("--width", type=int, metavar="N", help="columns of the page (default: the terminal's)")
+    one.add_argument("--ascii", action="store_true", help="print ASCII characters only")
+    _input_arguments(one)
+
+
+def _list_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--plugin", metavar="FILE", action="append", default=[], help="a Python file with passes or frontends"
+    )
+
+
+def _passes_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("action", nargs="?", choices=("list", "show"), default="list", help="list all, or show one")
+    one.add_argument("name", nargs="?", help="the pass to show")
+    _list_arguments(one)
+
+
+_ARGUMENTS = {
+    "run": _run_arguments,
+    "info": _info_arguments,
+    "passes": _passes_arguments,
+    "frontends": _list_arguments,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code: 0 done, 2 usage, 3 input, 4 a pass, 5 internal, 130 interrupted."""
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    try:
+        command = importlib.import_module(f"traceir.cli.{arguments.command}")
+        code: int = command.execute(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone (as `| head` does). Python would complain at exit when it flushes, so point it away.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        return _fail(error)
+    return code
+
+
+def _fail(error: Exception) -> int:
+    """Say what went wrong in one line on standard error; anything unforeseen leaves a report."""
+    from traceir.errors import TraceirError
+
+    if isinstance(error, TraceirError):
+        print(f"traceir: {error}", file=sys.stderr)
+        return error.exit_code
+    with tempfile.NamedTemporaryFile("w", prefix="traceir-", suffix=".txt", delete=False, encoding="utf-8") as report:
+        report.write(f"traceir {__version__}, Python {sys.version}\n{sys.argv}\n\n")
+        traceback.print_exception(error, file=report)
+    print(
+        f"traceir: An internal error occurred ({type(error).__name__}: {error}); the report is in {report.name}.",
+        file=sys.stderr,
+    )
+    return EXIT_INTERNAL
+
+
+def script() -> None:
+    """The entry point of the installed command."""
+    sys.exit(main())

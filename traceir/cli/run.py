@@ -1,0 +1,86 @@
+"""`traceir run`: load, run the pipeline, print."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from traceir.cli import common
+from traceir.errors import InputError, UsageError
+from traceir.passing import Instrument, PassManager
+from traceir.printers import InputInfo, Printer, Result
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the command; the pipeline and the format are checked before the input is read."""
+    _check_output(arguments.output)
+    common.style(arguments, sys.stdout)
+    registry = common.registry(arguments)
+    printer: Printer = registry.find("printers", arguments.emit)()
+    manager = PassManager.parse(
+        arguments.passes,
+        registry=registry,
+        insert=not arguments.no_insert,
+        instruments=_instruments(arguments),
+    )
+    module = common.read(arguments, registry)
+    _refuse_damage(arguments, module.health)
+    source = InputInfo(arguments.input, module.source.frontend if module.source else "", len(module))
+    module = manager.run(module)
+    result = Result(module, manager.reports(module), (source,))
+    with _output(arguments.output) as out:
+        printer.write(result, out, common.style(arguments, out))
+    return 0
+
+
+def _instruments(arguments: argparse.Namespace) -> list[Instrument]:
+    if arguments.verify == "off" and not arguments.timing:
+        return []
+    from traceir.passing import instruments
+
+    chosen: list[Instrument] = []
+    if arguments.verify != "off":
+        chosen.append(instruments.Verify(each=arguments.verify == "each"))
+    if arguments.timing:
+        chosen.append(instruments.TimingReport(sys.stderr))
+    return chosen
+
+
+def _refuse_damage(arguments: argparse.Namespace, health: tuple[object, ...]) -> None:
+    if not arguments.strict:
+        return
+    damage = [f for f in health if getattr(f, "level", "") == "error"]
+    if damage:
+        first = damage[0]
+        raise InputError(
+            f"The input {arguments.input} is damaged, and --strict was given: "
+            f"{getattr(first, 'code', '')}: {getattr(first, 'message', '')}"
+        )
+
+
+def _check_output(path: str | None) -> None:
+    """Refuse an output that cannot be written before the work is done, not after."""
+    if path is None or path == "-":
+        return
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise UsageError(f"The output {path} cannot be written: there is no folder {folder}.")
+    if Path(path).is_dir():
+        raise UsageError(f"The output {path} cannot be written: it is a folder.")
+
+
+@contextlib.contextmanager
+def _output(path: str | None) -> Iterator[TextIO]:
+    if path is None or path == "-":
+        yield sys.stdout
+        return
+    try:
+        out = open(path, "w", encoding="utf-8", newline="\n")  # noqa: SIM115
+    except OSError as error:
+        raise UsageError(f"The output {path} cannot be written: {error.strerror or error}.") from error
+    with out:
+        yield out

@@ -1,0 +1,70 @@
+"""What printers are given: the module, the reports of its passes, and the style of the output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, TextIO
+
+import attrs
+
+from traceir.ir import Module
+from traceir.passing import Report
+
+
+@attrs.frozen
+class InputInfo:
+    """One input of a run, as the JSON report names it."""
+
+    path: str
+    frontend: str
+    events: int
+
+
+@attrs.frozen
+class Style:
+    """How text is laid out: columns, colour, and whether the output can show characters beyond ASCII."""
+
+    width: int = 100
+    color: bool = False
+    unicode: bool = True
+    verbose: bool = False
+
+
+@attrs.frozen(eq=False)
+class Result:
+    """What a run made: the module after its last pass, and the reports by the passes' names, in order."""
+
+    module: Module
+    reports: Mapping[str, Report]
+    inputs: tuple[InputInfo, ...]
+
+    @property
+    def pipeline(self) -> str:
+        """The text of the passes that ran, inserted ones included."""
+        return ",".join(record.text for record in self.module.passes)
+
+    @property
+    def unreliable(self) -> list[tuple[str, str]]:
+        """The (result, health code) pairs that rest on a damaged part of the trace, of passes that ran."""
+        ran = {record.name for record in self.module.passes}
+        return [
+            (result, finding.code)
+            for finding in self.module.health
+            for result in finding.poisons
+            if result.partition(".")[0] in ran
+        ]
+
+
+class Printer:
+    """Base of printers: `word` is the name for `--emit`."""
+
+    word: ClassVar[str] = ""
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]
+
+    def write(self, result: Result, out: TextIO, style: Style) -> None:
+        """Write the result as text."""
+        raise NotImplementedError

@@ -1,0 +1,29 @@
+"""The lines of a page before they are fitted to a width."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+Look = Literal["title", "head", "fold", "op", "comm", "note", "warning", "error", "plain"]
+
+
+@attrs.frozen
+class Line:
+    """One line: a label at an indent, right-aligned cells under common columns, then free text that may be cut.
+
+    `bar` draws the line that joins the ops of a fold. A line without cells is free text from its indent on.
+    """
+
+    text: str = ""
+    label: str = ""
+    cells: tuple[str, ...] = ()
+    indent: int = 0
+    bar: bool = False
+    look: Look = "plain"
+    wraps: bool = False
+    """Whether text that does not fit goes on in further lines, rather than being cut."""
+
+
+BLANK = Line()

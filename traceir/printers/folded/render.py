@@ -1,0 +1,102 @@
+"""Fitting lines to a width: columns aligned within a section, text cut or wrapped, colour where it is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from traceir.printers.base import Style
+from traceir.printers.folded.lines import Line
+
+_KEPT = "\u00a0"
+"""A no-break space joins a number and its unit while lines are filled; it is printed as a plain space."""
+_ASCII = str.maketrans({"µ": "u", "×": "x", "│": "|", "·": "-", "…": "~", "–": "-", "→": ">"})
+_LABEL_MOST = 30
+_STYLES = {
+    "title": "bold",
+    "head": "bold cyan",
+    "fold": "bold",
+    "comm": "yellow",
+    "note": "dim",
+    "warning": "yellow",
+    "error": "bold red",
+}
+
+
+def render(lines: Sequence[Line], style: Style) -> Iterator[str]:
+    """The lines as text of at most `style.width` columns; sections (between blank lines) align their cells."""
+    section: list[Line] = []
+    for line in lines:
+        if line.text or line.label or line.cells:
+            section.append(line)
+            continue
+        yield from _section(section, style)
+        section = []
+        yield ""
+    yield from _section(section, style)
+
+
+def _section(lines: Sequence[Line], style: Style) -> Iterator[str]:
+    from rich.cells import cell_len
+
+    rows = [line for line in lines if line.cells]
+    label = min(max((line.indent + cell_len(line.label) for line in rows), default=0), _LABEL_MOST)
+    columns = max((len(line.cells) for line in rows), default=0)
+    widths = [max((cell_len(line.cells[i]) for line in rows if i < len(line.cells)), default=0) for i in range(columns)]
+    for line in lines:
+        for text in _fit(line, label, widths, style):
+            yield _paint(text.rstrip(), line, style)
+
+
+def _fit(line: Line, label: int, widths: Sequence[int], style: Style) -> Iterator[str]:
+    from rich.cells import cell_len, set_cell_size
+
+    margin = " " * line.indent
+    if line.bar:
+        margin = margin[:-2] + "│ "
+    if not line.cells:
+        head = margin + line.label + ("  " if line.label and line.text else "")
+        yield from _flow(head, line.text, style, wraps=line.wraps)
+        return
+    name = _cut(margin + line.label, label)
+    head = set_cell_size(name, label)
+    for i, width in enumerate(widths):
+        cell = line.cells[i] if i < len(line.cells) else ""
+        head += "  " + " " * (width - cell_len(cell)) + cell
+    yield from _flow(head + "   ", line.text, style, wraps=line.wraps)
+
+
+def _flow(head: str, text: str, style: Style, *, wraps: bool) -> Iterator[str]:
+    from rich.cells import cell_len
+
+    room = style.width - cell_len(head)
+    if not wraps or cell_len(text) <= room:
+        yield _cut(head + text, style.width)
+        return
+    margin = " " * min(len(head) - len(head.lstrip()) + 4, style.width // 2)
+    line = head
+    for word in text.split(" "):
+        if line.strip() and cell_len(line.rstrip()) + 1 + cell_len(word) > style.width:
+            yield _cut(line.rstrip(), style.width)
+            line = margin
+        line += word + " "
+    yield _cut(line.rstrip(), style.width)
+
+
+def _cut(text: str, width: int) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(width - 1, 0)).rstrip() + "…"
+
+
+def _paint(text: str, line: Line, style: Style) -> str:
+    text = text.replace(_KEPT, " ")
+    if not style.unicode:
+        text = text.translate(_ASCII).encode("ascii", "replace").decode()
+    name = _STYLES.get(line.look)
+    if not style.color or name is None or not text:
+        return text
+    from rich.style import Style as RichStyle
+
+    return RichStyle.parse(name).render(text)
