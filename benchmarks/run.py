@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,13 +69,16 @@ def _version(python: str, distribution: str) -> str | None:
     return done.stdout.strip() or None
 
 
-def measure(command: list[str], output: Path) -> dict[str, Any]:
-    """Run one process to its end: CPU s of it and its children, wall s, peak resident bytes, and how it ended."""
+def measure(command: list[str], output: Path, limit_s: float = 3600) -> dict[str, Any]:
+    """Run one process to its end or the limit: CPU s with its children, wall s, peak resident bytes, how it ended."""
     with output.open("wb") as out, tempfile.TemporaryFile() as errors, tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"TRACEIR_CACHE": cache, "PYTHONDONTWRITEBYTECODE": ""}
         begin = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=errors, env=environment)
+        stop = threading.Timer(limit_s, process.kill)
+        stop.start()
         _, status, usage = os.wait4(process.pid, 0)
+        stop.cancel()
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
@@ -86,7 +90,7 @@ def measure(command: list[str], output: Path) -> dict[str, Any]:
         "wall_s": wall,
         "peak_bytes": usage.ru_maxrss * unit,
         "exit": process.returncode,
-        "error": tail if process.returncode else "",
+        "error": f"stopped after {limit_s:.0f} s" if wall >= limit_s else tail if process.returncode else "",
     }
 
 
@@ -125,7 +129,9 @@ def agreement(report: Path, truth: Path) -> dict[str, Any]:
     }
 
 
-def run(inputs: list[Path], known: dict[str, list[str]], repeat: int, folder: Path) -> list[dict[str, Any]]:
+def run(
+    inputs: list[Path], known: dict[str, list[str]], repeat: int, folder: Path, limit_s: float
+) -> list[dict[str, Any]]:
     """All programs on all inputs, in turn; one row per input and program with the median of its runs."""
     rows = []
     for source in inputs:
@@ -137,7 +143,7 @@ def run(inputs: list[Path], known: dict[str, list[str]], repeat: int, folder: Pa
                     continue  # what failed once is not tried again
                 sys.stderr.write(f"{source.name}: {name}\n")
                 own = name.startswith("traceir")
-                runs[name].append(measure([*command, str(source)], report if own else folder / "discarded"))
+                runs[name].append(measure([*command, str(source)], report if own else folder / "discarded", limit_s))
         text = source.stat().st_size
         basis = statistics.median(one["cpu_s"] for one in runs["json.load"]) if "json.load" in runs else None
         for name, several in runs.items():
@@ -191,6 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--input", type=Path, action="append", default=[], help="a further input, taken as it is")
     parser.add_argument("--folder", type=Path, help="where inputs are made and kept (default: a temporary folder)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each program")
+    parser.add_argument("--limit", type=float, default=900, help="seconds after which a program is stopped")
     parser.add_argument("--only", action="append", default=[], help="only programs whose name contains this word")
     parser.add_argument("--hta-python", help="a Python in which HolisticTraceAnalysis is installed")
     parser.add_argument("--json", type=Path, help="write the results there as JSON")
@@ -202,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = given.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         inputs = [*build(folder, given.size, given.tile), *given.input]
-        rows = run(inputs, known, given.repeat, Path(scratch))
+        rows = run(inputs, known, given.repeat, Path(scratch), given.limit)
     found = versions(given.hta_python)
     print(table(rows))
     print("\n" + ", ".join(f"{name} {version}" for name, version in found.items() if version))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceir.passing.report import Fact
 from traceir import units
+from traceir.passing.report import Fact
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,8 @@ def test_a_share_names_no_percentage_of_nothing(part: int, whole: int, text: str
     [
         (Fact("busy", 9_773_000, "ns"), "9.773 ms"),
         (Fact("hidden", 0.156, "share", of="communication"), "15.6 % of communication"),
+        (Fact("busy", 250, "ns", of="span", whole=1000), "250 ns (25.0 % of span)"),
+        (Fact("busy", 250, "ns", "span", "same stream", 1000), "250 ns (25.0 % of span; same stream)"),
         (Fact("ratio", None, "share", note="no communication"), "unknown (no communication)"),
         (Fact("communication", "none", "text"), "none"),
         (Fact("bytes", 3 << 20, "B"), "3.0 MiB"),

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from traceir.ir import Spans as Spans
     from traceir.ir import Strings as Strings
     from traceir.ir import Tree as Tree
+    from traceir.ir.export import to_networkx as to_networkx
+    from traceir.ir.export import to_numpy as to_numpy
+    from traceir.ir.verify import Violation as Violation
+    from traceir.ir.verify import verify as verify
     from traceir.loading import Frontend as Frontend
     from traceir.loading import Head as Head
     from traceir.loading import load as load
@@ -50,6 +54,8 @@ _HOMES = {
         "NULL_I64", "Annotation", "Event", "Finding", "Lane", "Module", "ModuleBuilder",
         "Region", "Selection", "Spans", "Strings", "Tree",
     ),
+    "traceir.ir.export": ("to_networkx", "to_numpy"),
+    "traceir.ir.verify": ("Violation", "verify"),
     "traceir.loading": ("Frontend", "Head", "load"),
     "traceir.passing": (
         "Analysis", "Block", "Duration", "Fact", "Instrument", "Pass", "PassContext", "PassManager",

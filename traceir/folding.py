@@ -74,6 +74,7 @@ class Stack:
 class Step:
     """Like steps, folded: their names, extents, and their items in order of time.
 
+    `mark` is the text of what marked the (first) step in the trace, empty if nothing did.
     `work_ns` is the sum of durations of device work over all `count` steps, `span_ns` and `idle_ns` the medians
     of extent and of its part in which the device did nothing. `name` is None for work outside any step.
     """
@@ -90,6 +91,7 @@ class Step:
     lanes: tuple[str, ...]
     items: tuple[Op | Stack, ...]
     slowest: tuple[str, int] | None = None
+    mark: str = ""
 
 
 @attrs.frozen(eq=False)
@@ -265,6 +267,7 @@ def _fold_steps(work: _Work, members: list[_OneStep]) -> Step:
         lanes=_lane_names(work, at),
         items=_items(work, members, at, instance),
         slowest=(named, spans[slow]) if named is not None and len(members) > 1 else None,
+        mark=_region_text(module, "steps", "mark_text", first),
     )
 
 

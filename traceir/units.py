@@ -58,6 +58,11 @@ def fact(item: Fact) -> str:
         text = size(int(value))
     else:
         text = count(value) if isinstance(value, int) else f"{value:.4g}"
-    if item.of:
+    remarks = []
+    if item.of and item.whole is not None and not isinstance(value, str):
+        remarks.append(f"{share(value, item.whole)} of {item.of}")
+    elif item.of:
         text += f" of {item.of}"
-    return f"{text} ({item.note})" if item.note else text
+    if item.note:
+        remarks.append(item.note)
+    return f"{text} ({'; '.join(remarks)})" if remarks else text

@@ -212,6 +212,14 @@ def test_output_argument_is_not_the_input(one: Callable[..., CollectivesReport])
     assert (row.kind, row.in_elements, row.bytes) == ("all_to_all", None, None)
 
 
+@pytest.mark.parametrize("size", [-1, 10**30, "many", True, None, ["x"]])
+def test_absurd_sizes_are_unknown(one: Callable[..., CollectivesReport], size: object) -> None:
+    """A size that cannot be one is unknown, and no error."""
+    told = {"Collective name": "allgather", "In msg nelems": size, "dtype": "Float", "Group size": 2}
+    row = one(GATHER, ("user_annotation", "nccl:all_gather", {"Input Dims": [[size]]}), args=told).instances[0]
+    assert (row.kind, row.in_elements, row.out_elements, row.bytes) == ("all_gather", None, None, None)
+
+
 def test_bare_send_recv_is_unknown(one: Callable[..., CollectivesReport]) -> None:
     """A SendRecv kernel alone may be point to point or an all-to-all: unknown, but an instance all the same."""
     report = one(SEND_RECV)

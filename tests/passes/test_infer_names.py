@@ -136,6 +136,12 @@ SYMBOLS = [
         "add fp32",
     ),
     ("Memcpy DtoH (Device -> Pinned)", "Memcpy DtoH"),
+    ("_matmul_ogs_NNT_bf16xbf16xmxfp4_128x128x128x1_swiglu", "matmul_ogs bf16xbf16xmxfp4 swiglu 128x1…"),
+    ("_matmul_ogs_NNT_bf16xbf16xmxfp4_128x128x128x1", "matmul_ogs bf16xbf16xmxfp4 128x128x128"),
+    (
+        "bmm_MxE4m3_MxE2m1MxE4m3_Fp32_t128x16x256u2_s3_et128x16_m128x16x32_tmaOpt_clmp_swiGlu_dynBatch_sm100f",
+        "bmm MxE2m1MxE4m3 128x16x256 swiGlu",
+    ),
 ]
 
 

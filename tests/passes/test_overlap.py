@@ -232,6 +232,14 @@ def test_collectives_know_communication_that_names_do_not_tell() -> None:
     assert (device.compute_ns, device.comm_ns, device.overlap_ns) == (10, 10, 6)
 
 
+def test_each_event_is_of_one_class() -> None:
+    """A copy that communicates is no memory any more; a fused kernel stays fused though it has a kind."""
+    item = traced([Work("memory", 0, 10), Work("fused", 20, 10), Work("compute", 40, 10)])
+    item = annotate_enum(item, Annotation("coll.kind", dtype="enum", values=KINDS), {0: "all_gather", 1: "all_reduce"})
+    device = ran(item)[1].devices[0]
+    assert (device.comm_ns, device.memory_ns, device.fused_ns, device.compute_ns) == (10, 0, 10, 10)
+
+
 def test_removed_events_do_not_count() -> None:
     """A row that a pass has removed is not work."""
     item = traced([Work("comm", 0, 10), Work("compute", 0, 10, "gpu0.s9")])
@@ -263,6 +271,12 @@ def test_one_stream_is_said_to_be_one(lane: str, same: bool) -> None:
     _, report = ran(traced([Work("comm", 0, 10), Work("compute", 10, 10, lane)]))
     assert report.devices[0].same_stream is same
     assert any("same stream" in fact.note for fact in report.headline()) is same
+
+
+def test_two_streams_that_both_do_both_are_not_one() -> None:
+    """Communication on two streams that also compute could hide, so it is not said to be on one stream."""
+    works = [Work(cls, at, 5, lane) for at, lane in ((0, "gpu0.s7"), (20, "gpu0.s9")) for cls in ("comm", "compute")]
+    assert ran(traced(works))[1].devices[0].same_stream is False
 
 
 @pytest.mark.parametrize(("unknown", "flags"), [(5, ()), (6, ("unknown_roles",))])

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from traceir import units
 from traceir.cli import common
 from traceir.ir import Module, Spans
-from traceir import units
 from traceir.printers.folded.lines import BLANK, Line, Look
 from traceir.printers.folded.render import render
 

@@ -289,9 +289,7 @@ class Module:
             new = Table(domain, old.length, {k: old.columns[k] for k in columns if k in old}).with_columns(columns)
         return attrs.evolve(self, tables={**self.tables, domain: new})
 
-    def with_tree(
-        self, name: str, regions: Sequence[Region], leaf: npt.ArrayLike, **columns: npt.ArrayLike
-    ) -> Module:
+    def with_tree(self, name: str, regions: Sequence[Region], leaf: npt.ArrayLike, **columns: npt.ArrayLike) -> Module:
         """A module with a tree written anew. `leaf` gives each event its innermost region, -1 for none.
 
         Attributes of the regions are written afterwards with `with_columns(…, domain="region:<name>")`.

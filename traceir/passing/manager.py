@@ -179,12 +179,12 @@ class PassManager:
                 return cls.from_text({})
         raise UsageError(f"The pass {reader.name()} reads {column}, and no pass that is installed writes it.")
 
-    def run(self, module: Module, context: PassContext | None = None, *, fresh: bool = False) -> Module:
+    def run(self, module: Module, context: PassContext | None = None, *, fresh: bool = True) -> Module:
         """Run the resolved passes; the input is unchanged. A failing pass is named in a PassError.
 
         Where a pass of the pipeline changed what an annotation was computed from, the annotation is computed
-        again, with the options it was recorded with, before the next pass that reads it. With `fresh`, for those
-        who show the result, what is stale at the end is computed again too.
+        again, with the options it was recorded with, before the next pass that reads it. What is stale at the end
+        is computed again too, unless `fresh` is false (then whoever shows the result calls the method `fresh`).
         """
         context = context or PassContext()
         plan = self.resolve(module)
@@ -199,9 +199,7 @@ class PassManager:
             instrument.end(module)
         return module
 
-    def fresh(
-        self, module: Module, names: Iterable[str] | None = None, context: PassContext | None = None
-    ) -> Module:
+    def fresh(self, module: Module, names: Iterable[str] | None = None, context: PassContext | None = None) -> Module:
         """A module in which none of these annotations (default: any) is stale.
 
         The producer of a stale one runs again, once, with its recorded options, after those of what it reads;

@@ -15,8 +15,8 @@ Unit = Literal["ns", "count", "share", "B", "text"]
 class Fact:
     """One figure of a page: `label` and `value`, its unit, and the denominator of a share.
 
-    A null value is printed as `unknown` with `note` as the reason. A `share` is given as a fraction of 1, and
-    `of` names its denominator.
+    A null value is printed as `unknown` with `note` as the reason. A `share` is given as a fraction of 1. `of`
+    names the denominator; with `whole`, its value, the share is printed beside the figure.
     """
 
     label: str
@@ -24,6 +24,7 @@ class Fact:
     unit: Unit = "count"
     of: str = ""
     note: str = ""
+    whole: int | None = None
 
 
 @attrs.frozen

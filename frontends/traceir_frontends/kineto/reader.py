@@ -15,6 +15,7 @@ from traceir_frontends.kineto.repair import BROKEN, Damage, Walker, loose
 from traceir_frontends.kineto.stream import Window
 
 _BORDER: Final = re.compile(rb"\}\s*,\s*\{")
+_FIRST_KEY: Final = re.compile(rb'\[\s*\{\s*("[^"]*")')
 _BLANKS: Final = re.compile(rb"[\s\x00]*")
 _LEXEMES: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|"|[{}\[\]]', re.DOTALL)
 _SCALAR: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^\s,{}\[\]":]+', re.DOTALL)
@@ -33,6 +34,7 @@ class Document:
     events: int = 0
     """Elements of the event list read so far."""
     _at: int = 0
+    _unfinished: bool = False
     _decoder: PieceDecoder = attrs.field(factory=PieceDecoder)
 
     def pieces(self) -> Iterator[Piece]:
@@ -89,7 +91,7 @@ class Document:
                 f"The input {self.path} is JSON without a list traceEvents (it has the keys: {known}); "
                 "it is no Kineto trace."
             )
-        if self._at >= self.window.end or self.window.text.damage:
+        if self._unfinished or self._at >= self.window.end or self.window.text.damage:
             return InputError(
                 f"The input {self.path} ends at byte {self.window.base + self.window.end} before its list traceEvents "
                 "begins; copy it again from where it was recorded."
@@ -101,8 +103,8 @@ class Document:
 
     def _key(self) -> str | None:
         """The key at the window's position, which moves behind its colon."""
-        raw = self._whole(_SCALAR)
-        if raw is None or raw[:1] != b'"':
+        raw = self._whole(_SCALAR) if self._byte() == b'"' else None
+        if raw is None:
             return None
         key = loose(raw)
         if self._byte() != b":":
@@ -112,8 +114,10 @@ class Document:
 
     def _value(self, key: str) -> bool:
         """Read a member's value into the metadata; False if it is cut or is none."""
-        raw = self._balanced() if self._byte() in (b"{", b"[") else self._whole(_SCALAR)
+        byte = self._byte()
+        raw = self._balanced() if byte in (b"{", b"[") else self._whole(_SCALAR)
         if raw is None:
+            self._unfinished = byte in (b"{", b"[", b'"')
             return False
         value = loose(raw)
         if value is None and raw != b"null":
@@ -237,14 +241,18 @@ class Document:
         return piece, True
 
     def _last_border(self) -> int | None:
-        """Where the comma of the last `}, {` of the window stands."""
+        """Where the comma of the last `}, {` of the window stands.
+
+        One whose next object has the first event's first key goes before: objects nested in an event look otherwise.
+        """
         window = self.window
+        head = _FIRST_KEY.match(window.buffer, 0, window.end)
+        alike = None if head is None else re.compile(rb"\s*" + re.escape(head.group(1)))
         for begin in (max(window.end - _LAST_BORDER_WITHIN, 0), 0):
-            found = None
-            for found in _BORDER.finditer(window.buffer, begin, window.end):  # noqa: B007
-                pass
-            if found is not None:
-                return window.buffer.index(b",", found.start())
+            borders = list(_BORDER.finditer(window.buffer, begin, window.end))
+            if borders:
+                same = (border for border in reversed(borders) if alike and alike.match(window.buffer, border.end()))
+                return window.buffer.index(b",", next(same, borders[-1]).start())
         return None
 
     def _walk(self) -> tuple[Piece | None, bool]:

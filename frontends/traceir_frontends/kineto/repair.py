@@ -104,10 +104,10 @@ class Walker:
     def _event(self, at: int) -> int | None:
         """Read the event at `at`; where to go on, or None if its end is not in the buffer."""
         border = bisect_left(self._border_starts, at + 1)
-        if border < len(self._border_ends) and self._take(at, self._border_ends[border], strict=True):
+        if border < len(self._border_ends) and self._take(at, self._border_ends[border]):
             return self._border_ends[border]
         end = self._balanced(at)
-        if end is not None and self._take(at, end, strict=False):
+        if end is not None and self._take(at, end):
             return end
         after = self._resume(border)
         if after is None:
@@ -152,14 +152,12 @@ class Walker:
                 return None
         return None
 
-    def _take(self, start: int, end: int, *, strict: bool) -> bool:
+    def _take(self, start: int, end: int) -> bool:
         """Decode one event and keep it; False if its bytes are no object."""
         raw = memoryview(self.buffer)[start:end]
         try:
             event = _TOKEN.decode(raw)
         except BROKEN:
-            if strict:
-                return False
             mended = mend(bytes(raw))
             if mended is None:
                 return False
@@ -198,7 +196,7 @@ def mend(raw: bytes) -> Token | None:
 def loose(raw: bytes) -> Any:
     """JSON read tolerantly: NaN, raw control characters, bad UTF-8 and lone surrogates pass; None if it is no JSON."""
     try:
-        return json.loads(raw.decode("utf-8", "replace"), strict=False, parse_float=_Number)
+        return _LOOSE.decode(raw.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
 
@@ -218,9 +216,12 @@ class _Number(float):
         return self.text
 
 
+_LOOSE: Final = json.JSONDecoder(strict=False, parse_float=_Number)
+_FIELDS: Final = {field.encode_name: field.name for field in msgspec.structs.fields(Args)}
+
+
 def _args(args: dict[str, Any]) -> Args:
-    names = {field.encode_name: field.name for field in msgspec.structs.fields(Args)}
-    return Args(**{names[key]: value for key, value in args.items() if key in names})
+    return Args(**{_FIELDS[key]: value for key, value in args.items() if key in _FIELDS})
 
 
 def _text(value: Any) -> str:

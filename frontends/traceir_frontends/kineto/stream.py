@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Final, Protocol
@@ -46,6 +47,7 @@ class Origin:
         if self.path == "-":
             if self.spool is None:
                 self.spool = _spooled()
+                weakref.finalize(self, self.spool.close)
             self.spool.seek(0)
             return self.spool
         try:

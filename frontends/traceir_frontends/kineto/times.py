@@ -46,7 +46,7 @@ def from_numbers(values: list[Any]) -> Ints | None:
     # a value with at most three decimals is off by no more than its own representation error, a thousandfold
     if (np.abs(thousandths - rest) > np.spacing(size) * 512 + 1e-9).any():
         return None
-    out = floor.astype(np.int64) * 1000 + rest.astype(np.int64)
+    out: Ints = floor.astype(np.int64) * 1000 + rest.astype(np.int64)
     if none.any():
         out[none] = NULL_I64
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import attrs
@@ -10,8 +11,9 @@ import numpy.typing as npt
 
 import traceir as tir
 from traceir_passes.collectives import vocabulary
-from traceir_passes.collectives.sources import Around, Message, around, first_inputs, messages
+from traceir_passes.collectives.sources import LARGEST, Around, Message, around, first_inputs, messages
 from traceir_passes.collectives.vocabulary import KINDS, SENDS, UNKNOWN
+from traceir_passes.infer import parse
 
 SOURCES: Final = ("metadata", "operator", "name")
 BASES: Final = ("measured", "derived", "guessed")
@@ -156,33 +158,25 @@ def _instance(
     kernels: int,
     backward: bool,
 ) -> Instance:
-    from traceir_passes.infer import parse
-
-    path = parse(name).path
-    of_name = vocabulary.kind_of_operator(name) if role == "host" else vocabulary.kind_of_kernel(role, name)
-    kind, source, conflict = decide(message.kind, of_operator, of_name, sends=role == "send-recv")
+    said = _said(name, role)
+    kind, source, conflict = decide(message.kind, of_operator, said.kind, sends=role == "send-recv")
     basis = None if source is None else "guessed" if conflict else "derived" if source == "operator" else "measured"
-    hccl = vocabulary.hccl_group(name)
     sent = message.in_elements if message.in_elements is not None else first_input[0]
     received = _received(kind, sent, message.out_elements, message.group_size)
-    dtype = (
-        vocabulary.dtype_of(message.dtype)
-        or vocabulary.dtype_of(first_input[1])
-        or vocabulary.dtype_in_name(name, path, of_name)
-    )
+    dtype = vocabulary.dtype_of(message.dtype) or vocabulary.dtype_of(first_input[1]) or said.dtype
     return Instance(
         row=row,
         kind=kind,
         source=source,
         basis=basis,
         role=role,
-        library=vocabulary.library_of(path, operator, vendor),
-        algorithm=vocabulary.algorithm_of(path),
-        protocol=vocabulary.protocol_of(path),
-        group=message.group if message.group is not None else hccl[0] if hccl else None,
+        library=vocabulary.library_of(said.path, operator, vendor),
+        algorithm=vocabulary.algorithm_of(said.path),
+        protocol=vocabulary.protocol_of(said.path),
+        group=message.group if message.group is not None else said.group,
         group_size=message.group_size,
         ranks=message.ranks,
-        sequence=message.sequence if message.sequence is not None else hccl[1] if hccl else None,
+        sequence=message.sequence if message.sequence is not None else said.sequence,
         in_elements=sent,
         out_elements=received,
         dtype=dtype,
@@ -191,6 +185,26 @@ def _instance(
         backward=backward,
         conflict=conflict,
     )
+
+
+@attrs.frozen
+class _Said:
+    """What a name says by itself."""
+
+    path: str
+    kind: str
+    dtype: str | None
+    group: str | None
+    sequence: int | None
+
+
+@functools.lru_cache(4096)
+def _said(name: str, role: str) -> _Said:
+    """Read a name once; few names make up almost all communication of a trace."""
+    path = parse(name).path
+    kind = vocabulary.kind_of_operator(name) if role == "host" else vocabulary.kind_of_kernel(role, name)
+    group, sequence = vocabulary.hccl_group(name) or (None, None)
+    return _Said(path, kind, vocabulary.dtype_in_name(name, path, kind), group, sequence)
 
 
 def decide(metadata: str, operator: str, name: str, *, sends: bool) -> tuple[str, str | None, str | None]:
@@ -216,7 +230,7 @@ def _received(kind: str, sent: int | None, received: int | None, size: int | Non
     if kind in ("all_reduce", "broadcast"):
         return sent
     if kind == "all_gather" and size:
-        return sent * size
+        return sent * size if sent * size < LARGEST else None
     if kind == "reduce_scatter" and size and sent % size == 0:
         return sent // size
     return None

@@ -132,12 +132,15 @@ def _suspects(module: tir.Module, rows: Ints, missing: int) -> tuple[str, ...]:
 
 
 def _experts(module: tir.Module, counted: Counted) -> Iterator[Law]:
-    """What is sent to experts comes back: as many combines as dispatches."""
-    sent, back = int(counted.of_role("dispatch").sum()), int(counted.of_role("combine").sum())
-    if sent or back:
-        rows = np.flatnonzero(module.work)
-        suspects = () if sent == back else _suspects(module, rows, abs(sent - back))
-        yield Law("dispatch = combine", sent, back, sent == back, suspects=suspects)
+    """What is sent to experts comes back: as many combines as dispatches in each step."""
+    step, names = _steps(module)
+    sent, back = counted.of_role("dispatch"), counted.of_role("combine")
+    for number in np.unique(step[counted.rows[sent | back]]).tolist():
+        here = step[counted.rows] == number
+        expected, found = int((sent & here).sum()), int((back & here).sum())
+        rows = np.flatnonzero(module.work & (step == number))
+        suspects = () if expected == found else _suspects(module, rows, abs(expected - found))
+        yield Law("dispatch = combine", expected, found, expected == found, names.get(number), suspects=suspects)
 
 
 def _gradients(module: tir.Module, counted: Counted) -> Iterator[Law]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -14,7 +14,6 @@ from traceir import units
 from traceir_passes.collectives.laws import Counted, Law, laws
 from traceir_passes.collectives.vocabulary import KINDS
 
-MOST = 8
 
 
 @attrs.frozen(kw_only=True)
@@ -108,19 +107,23 @@ class CollectivesReport(tir.Report):
                     units.time(form.time_ns),
                     units.time(form.extra_ns),
                 )
-                for form in self.forms[:MOST]
+                for form in self.forms
             )
             out.append(tir.Block("composites", ("form", "kind", "count", "time", "of it no communication"), rows))
-        told = tuple(
-            (law.law, law.step or "", str(law.expected), str(law.found), _verdict(law))
-            for law in sorted(self.laws, key=lambda law: law.holds is not False)[:MOST]
-            if self.count
-        )
-        if told:
-            left = len(self.laws) - len(told)
-            note = f"{left} further laws are left out" if left else ""
-            out.append(tir.Block("count laws", ("law", "step", "expected", "found", "holds"), told, note))
+        if self.count and self.laws:
+            columns = ("law", "steps", "expected", "found", "holds")
+            out.append(tir.Block("count laws", columns, tuple(_told(self.laws))))
         return out
+
+
+def _told(laws: Sequence[Law]) -> Iterator[tuple[str, ...]]:
+    """A row per law and outcome, the broken ones first; steps in which it came out the same share a row."""
+    alike: dict[tuple[str, str, str, str], list[Law]] = {}
+    for law in sorted(laws, key=lambda law: law.holds is not False):
+        alike.setdefault((law.law, str(law.expected), str(law.found), _verdict(law)), []).append(law)
+    for (name, expected, found, verdict), same in alike.items():
+        steps = same[0].step or "all"
+        yield name, steps + (f" and {len(same) - 1} more" if len(same) > 1 else ""), expected, found, verdict
 
 
 def _verdict(law: Law) -> str:

@@ -14,6 +14,8 @@ from traceir.ir import kinds
 from traceir_passes.collectives.vocabulary import KINDS, UNKNOWN, kind_of_operator, kind_of_word, starts_data
 
 RECORD: Final = "record_param_comms"
+LARGEST: Final = 1 << 56
+"""No real size, in elements or bytes, is as large; a number that is means damage and counts as unknown."""
 Ints = npt.NDArray[Any]
 
 
@@ -101,6 +103,9 @@ def _join_orphans(module: tir.Module, rows: Ints, out: Around) -> None:
         out.record[position] = by_id.get(key, -1)
 
 
+_NUMBERS: Final = frozenset({"in_elements", "out_elements", "group_size", "sequence"})
+
+
 @attrs.frozen
 class Message:
     """What metadata says that a collective moves; None where it says nothing."""
@@ -139,19 +144,27 @@ def messages(module: tir.Module, rows: Ints, record: Ints) -> list[Message]:
     wanted, inverse = np.unique(record[has], return_inverse=True)
     recorded = tir.Selection(module, wanted).args() if len(wanted) else []
     other = dict(zip(has.tolist(), inverse.tolist(), strict=True))
-    return [_message(args, recorded[other[at]] if at in other else {}) for at, args in enumerate(own)]
+    keys = dict(zip(_FIELDS, _keys_of(kinds.DevKernel, _FIELDS.values()), strict=True))
+    return [_message(args, recorded[other[at]] if at in other else {}, keys) for at, args in enumerate(own)]
 
 
-def _message(own: Mapping[str, Any], record: Mapping[str, Any]) -> Message:
+def _message(own: Mapping[str, Any], record: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]]) -> Message:
+    if not own and not record:
+        return Message()
     values: dict[str, Any] = {}
-    for name, keys in zip(_FIELDS, _keys_of(kinds.DevKernel, _FIELDS.values()), strict=True):
+    for name, keys in fields.items():
         found = _value(own, keys)
         found = _value(record, keys) if found is None else found
-        wanted: type = int if name in ("in_elements", "out_elements", "group_size", "sequence") else str
-        if wanted is str and isinstance(found, int | list):
-            found = str(found)
-        values[name] = found if isinstance(found, wanted) and not isinstance(found, bool) else None
+        values[name] = _number(found) if name in _NUMBERS else _text(found)
     return Message(**values)
+
+
+def _number(value: Any) -> int | None:
+    return _sane(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if isinstance(value, str | int | list) else None
 
 
 def first_inputs(module: tir.Module, rows: Ints) -> dict[int, tuple[int | None, str | None]]:
@@ -190,10 +203,14 @@ def _elements(shapes: Any) -> int | None:
         return None
     if all(isinstance(item, list) for item in head):
         parts = [_elements([item]) for item in head]
-        return None if any(part is None for part in parts) else sum(part for part in parts if part is not None)
+        return None if any(part is None for part in parts) else _sane(sum(part for part in parts if part is not None))
     if not all(isinstance(item, int) and not isinstance(item, bool) for item in head):
         return None
     out = 1
     for item in head:
         out *= item
-    return out
+    return _sane(out)
+
+
+def _sane(number: int) -> int | None:
+    return number if 0 <= number < LARGEST else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -72,7 +73,7 @@ def kind_of_operator(name: str) -> str:
 def kind_of_kernel(role: str, name: str) -> str:
     """The kind that a kernel's role and name say. A bare SendRecv may be an all-to-all, so it says nothing."""
     if role == "send-recv":
-        return "send_recv" if re.search(r"hcom_(send|receive)", name, re.IGNORECASE) else UNKNOWN
+        return "send_recv" if re.search(r"hcom_(send|receive|batchSendRecv)", name, re.IGNORECASE) else UNKNOWN
     if role == "comm-fused":
         plain = name.lower().replace("_", "")
         return next((kind for kind, pattern in _WORDS if pattern.search(plain)), _fused_kind(name))
@@ -110,6 +111,7 @@ _LIBRARIES: Final = (
 LIBRARIES: Final = tuple(name for name, _ in _LIBRARIES)
 
 
+@functools.lru_cache(4096)
 def library_of(path: str, operator: str, vendor: str) -> str:
     """The library of a kernel by its path, else by the operator that started it; `unknown` if neither says.
 
@@ -132,6 +134,7 @@ _SHOTS: Final = (
 )
 
 
+@functools.lru_cache(4096)
 def algorithm_of(path: str) -> str | None:
     """The algorithm that a kernel's path names: `ring`, `tree`, `one_shot`, `multimem`, …"""
     found = _ALGORITHM.search(path)
@@ -140,6 +143,7 @@ def algorithm_of(path: str) -> str | None:
     return next((name for name, pattern in _SHOTS if pattern.search(path)), None)
 
 
+@functools.lru_cache(4096)
 def protocol_of(path: str) -> str | None:
     """The protocol that a kernel's path names: `LL`, `LL128` or `SIMPLE`."""
     found = _PROTOCOL.search(path)

@@ -100,7 +100,7 @@ class Notes:
         if not len(device):
             return
         at = np.minimum(np.searchsorted(device.start, line.start), len(device) - 1)
-        same = (device.start[at] == line.start) & (device.end[at] == line.end) & (device.next[at] == line.next)
+        same = (device.start[at] == line.start) & (device.next[at] == line.next)
         row[same], size[same] = rows[at[same]], sizes[at[same]]
 
     def _polling(self, line: Line, verdict: Verdict) -> Mask:

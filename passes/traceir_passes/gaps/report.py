@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 
 import traceir as tir
+from traceir import units
 from traceir.ir import Array, GroupedSpans, Ints, Mask, Module
 from traceir_passes.gaps.notes import LEVELS
 from traceir_passes.gaps.rules import CLASSES
@@ -134,7 +135,7 @@ class GapsReport(tir.Report):
     def blocks(self) -> Sequence[tir.Block]:
         """The longest gaps' causes on the host, where any are known."""
         rows = tuple(
-            (item.name, item.gap_class, str(item.count), f"{item.gap_ns} ns", f"%{item.example}")
+            (item.name, item.gap_class, str(item.count), units.time(item.gap_ns), f"%{item.example}")
             for device in self.devices
             for item in device.blame[: max(1, 5 // len(self.devices))]
         )
@@ -338,14 +339,18 @@ def _idle_share(device: DeviceGaps) -> float:
 
 
 def _facts(device: DeviceGaps, several: bool) -> Iterator[tir.Fact]:
+    """What a device's idle time is made of; it says so where the time may not have been idle at all."""
     tag = f" gpu{'?' if device.device is None else device.device}" if several else ""
-    word = "idle" if device.recorded else "not recorded or idle"
-    yield tir.Fact(f"{word}{tag}", device.idle_ns, "ns", of="span")
     causes = sorted(((name, time) for name, time in device.classes.items() if time), key=lambda item: -item[1])
-    for name, time in causes[:3]:
-        yield tir.Fact(f"of it {name}{tag}", time, "ns", of="idle")
+    shown = [f"{name} {units.time(time)}, {units.share(time, device.idle_ns)}" for name, time in causes[:3]]
+    if len(causes) > 3:
+        shown.append(f"{len(causes) - 3} more")
+    word = "causes of idle" if device.recorded else "not recorded or idle"
+    if shown:
+        yield tir.Fact(f"{word}{tag}", "; ".join(shown), "text")
     if device.confirmed_idle_ns is not None:
-        yield tir.Fact(f"confirmed idle{tag}", device.confirmed_idle_ns, "ns", of="idle")
+        yield tir.Fact(f"confirmed idle{tag}", device.confirmed_idle_ns, "ns", of="idle", whole=device.idle_ns)
+
 
 
 def broken(module: Module) -> list[str]:

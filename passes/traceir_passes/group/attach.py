@@ -17,8 +17,9 @@ def with_other_lanes(
     """Stacks joined by work on other lanes of the device, and which events were joined by time alone (a guess).
 
     First by launch order: work launched on the same thread between the first and the last launch of a layer.
-    Else, where launches do not tell layers apart (graph replays), by containment of its start in the layer's
-    extent on the stack's lane. A reduction between two layers completes the earlier one, so it belongs there.
+    Else, where launches do not tell layers apart (graph replays), by time: a reduction belongs where its input was
+    produced, which is the work of the stack's lane that ended last before it starts (it may run beside the next
+    layer, that is what a stream of its own is for); other work to the layer in whose extent it starts.
     """
     taken = np.zeros(len(module), bool)
     guessed = np.zeros(len(module), bool)
@@ -105,9 +106,24 @@ def _shares_launch(module: tir.Module, stack: Stack, others: Array) -> Mask:
 
 
 def _by_time(module: tir.Module, stack: Stack, others: Array, reduces: Mask, after: int) -> Array:
-    """The layer in whose extent on the stack's lane each event starts, or -1."""
+    """The layer that produced each reduction's input, or in whose extent other work starts; -1 for none."""
     own = module["lane"][stack.rows] == stack.lane
-    rows = stack.rows[own]
-    first, last = _bounds(stack, stack.layer[own], module["ts"][rows], module.end[rows] - 1)
+    rows, layer = stack.rows[own], stack.layer[own]
+    starts = module["ts"][others]
+    first, last = _bounds(stack, layer, module["ts"][rows], module.end[rows] - 1)
     limit = int(module["ts"][after]) if after >= 0 else None
-    return _inside(first, last, limit, module["ts"][others], reduces)
+    out = _inside(first, last, limit, starts, reduces)
+    producer = ended_before(module, rows, starts)
+    # After what follows the stack has ended, that is the nearer producer.
+    in_time = starts < (int(module.end[after]) if after >= 0 else np.iinfo(np.int64).max)
+    found = reduces & (producer >= 0) & in_time
+    out[found] = layer[producer[found]]
+    return out
+
+
+def ended_before(module: tir.Module, rows: Array, starts: Array) -> Array:
+    """For each start the position in `rows` of the event that ended last at or before it, or -1."""
+    ends = module.end[rows]
+    order = np.argsort(ends, kind="stable")
+    at = np.searchsorted(ends[order], starts, side="right") - 1
+    return np.where(at >= 0, order[np.maximum(at, 0)], -1)

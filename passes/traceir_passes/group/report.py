@@ -66,14 +66,15 @@ class GroupReport(tir.Report):
     steps: tuple[StepReport, ...]
 
     def headline(self) -> Sequence[tir.Fact]:
-        """Layers and steps in a line each."""
+        """The layers, or why there are none."""
         if not self.stacks:
-            layers = tir.Fact("layers", None, "text", note=self.reason or "not asked for")
-        else:
-            shapes = dict.fromkeys((stack.layers, stack.template) for stack in self.stacks)
-            text = ", ".join(f"{count} × {template}" for count, template in list(shapes)[:3])
-            layers = tir.Fact("layers", text, "text", note=f"{self.evidence}, confidence {self.confidence:.2f}")
-        return (tir.Fact("steps", len(self.steps)), layers)
+            reason = (self.reason or "not asked for").replace("_", " ")
+            return (tir.Fact("layers", "none", "text", note=reason),)
+        shapes = dict.fromkeys((stack.layers, stack.template, stack.partial) for stack in self.stacks)
+        text = ", ".join(f"{n} × {template}{' (partial)' * partial}" for n, template, partial in list(shapes)[:3])
+        if len(shapes) > 3:
+            text += f" and {len(shapes) - 3} more"
+        return (tir.Fact("layers", text, "text", note=f"{self.evidence}, confidence {self.confidence:.2f}"),)
 
     def blocks(self) -> Sequence[tir.Block]:
         """No table: the page's body is made of the steps and layers themselves."""

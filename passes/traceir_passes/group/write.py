@@ -10,6 +10,7 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Mask
+from traceir_passes.group.attach import ended_before
 from traceir_passes.group.labels import label_layer, label_outside
 from traceir_passes.group.stack import DIRECTIONS, EVIDENCE, Stack
 from traceir_passes.group.steps import PHASES, Step
@@ -71,7 +72,7 @@ def write_layers(module: tir.Module, tokens: Array, stacks: list[Stack], labels:
             labels[mine[main]] = [codes[text] for text in texts]
             leaf[mine[main]] = [places[block] for block in blocks]
             if not main.all():
-                _beside(tokens, mine, main, leaf, labels, codes)
+                _beside(module, tokens, mine, main, leaf, labels, codes)
         common = max(bodies, key=lambda body: bodies[body]) if bodies else b""
         build.per_layer.append(sizes[common].most_common(1)[0][0] if bodies else 0)
         build.template.append(_named(stack, common, known, named))
@@ -79,11 +80,19 @@ def write_layers(module: tir.Module, tokens: Array, stacks: list[Stack], labels:
     return _columns(module.with_tree("layers", build.regions, leaf), stacks, build)
 
 
-def _beside(tokens: Array, mine: Array, main: Mask, leaf: Array, labels: Array, codes: dict[str, int]) -> None:
-    """Place a layer's work on other lanes: in the block that its own lane was in, labelled by what it is."""
+def _beside(
+    module: tir.Module, tokens: Array, mine: Array, main: Mask, leaf: Array, labels: Array, codes: dict[str, int]
+) -> None:
+    """Place a layer's work on other lanes: in the block that its own lane was in, labelled by what it is.
+
+    A reduction goes to the block that produced its input.
+    """
     others = mine[~main]
     owned = mine[main]
     near = np.maximum(np.searchsorted(owned, others, side="right") - 1, 0)
+    reduces = np.isin(tokens[others], np.frombuffer(b"RX", np.uint8))
+    producer = ended_before(module, owned, module["ts"][others])
+    near = np.where(reduces & (producer >= 0), producer, near)
     leaf[others] = leaf[owned[near]] if len(owned) else -1
     for row in others.tolist():  # a small subset: what runs beside the main lane
         letter = chr(int(tokens[row]))

@@ -15,7 +15,6 @@ from traceir_passes.infer.classes import CLASSES
 from traceir_passes.infer.rules import UNKNOWN
 
 MOST_UNKNOWN = 10
-MOST_ROLES = 8
 _BASES = ("measured", "derived", "guessed")
 Mask = npt.NDArray[np.bool_]
 
@@ -59,11 +58,10 @@ class InferReport(tir.Report):
     unknown_names: tuple[UnknownName, ...]
 
     def headline(self) -> Sequence[tir.Fact]:
-        """Kernel time, and always how much of it is unknown."""
-        return (
-            tir.Fact("kernels", self.kernel_time_ns, "ns", note="no kernels" if not self.kernels else ""),
-            tir.Fact("unknown roles", self.unknown_share, "share", of="kernel time", note="no kernel time"),
-        )
+        """How much of the kernel time is of unknown role: always told, since classes rest on it."""
+        if not self.kernels:
+            return ()
+        return (tir.Fact("unknown roles", self.unknown_share, "share", of="kernel time"),)
 
     def blocks(self) -> Sequence[tir.Block]:
         """Time by role, and the largest unknown names if there are any."""
@@ -71,15 +69,13 @@ class InferReport(tir.Report):
             return ()
         rows = tuple(
             (row.role, units.count(row.count), units.time(row.time_ns), units.share(row.time_ns, self.kernel_time_ns))
-            for row in self.roles[:MOST_ROLES]
+            for row in self.roles
         )
-        left = len(self.roles) - len(rows)
-        note = f"{left} further roles are left out" if left else ""
-        out = [tir.Block("time by role", ("role", "kernels", "time", "of kernel time"), rows, note)]
+        out = [tir.Block("time by role", ("role", "kernels", "time", "of kernel time"), rows, detail=True)]
         if self.unknown_names:
             names = tuple(
                 (symbols.symbol(item.name), units.count(item.count), units.time(item.time_ns))
-                for item in self.unknown_names[:MOST_ROLES]
+                for item in self.unknown_names
             )
             out.append(tir.Block("largest unknown names", ("name", "kernels", "time"), names))
         return out

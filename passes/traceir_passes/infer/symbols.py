@@ -150,6 +150,16 @@ def _snake(word: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).lower().removesuffix("_internal").strip("_")
 
 
+def _expert(name: KernelName) -> str:
+    """Grouped products of mixtures of experts, whose names list every choice of their generator."""
+    found = re.match(r"bmm_\w+?_(\w+?)_Fp32_t(\d+x\d+x\d+)\w*?", name.leaf)
+    if found:
+        act = re.search(r"_(swiGlu|geGlu)", name.leaf)
+        return _join("bmm", found[1], found[2], act[1] if act else "")
+    found = re.match(r"_matmul_ogs_\w+?_(\w+x\w+?)_(\d+x\d+x\d+)(?:x\d+)?(?:_(\w+))?\Z", name.leaf)
+    return _join("matmul_ogs", found[1], found[3] or "", found[2]) if found else ""
+
+
 def _remark(name: KernelName) -> str:
     found = re.match(r"(Memcpy \w+|Memset)\b", name.path)
     return found[1] if found else ""
@@ -165,5 +175,5 @@ def _plain(name: KernelName) -> str:
 
 
 _FORMS: Final[tuple[Callable[[KernelName], str], ...]] = (
-    _remark, _tensile, _nvjet, _xmma, _collective, _cutlass, _inductor, _wrapped, _aten,
+    _remark, _tensile, _nvjet, _xmma, _collective, _expert, _cutlass, _inductor, _wrapped, _aten,
 )  # fmt: skip

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 import traceir as tir
+from traceir import units
 from traceir.ir import Array, Module
 from traceir_passes.overlap import scopes
 from traceir_passes.overlap.account import KEYS
@@ -129,22 +130,19 @@ class OverlapReport(tir.Report):
         """Exposed communication by kind, where there is any."""
         if not self.communication:
             return ()
-        ranked = sorted(self.communication, key=lambda item: -item.exposed_ns)[:8]
         rows = tuple(
             (
                 "?" if item.device is None else str(item.device),
                 item.kind or item.role or "unknown",
                 item.library or "unknown",
                 str(item.count),
-                f"{item.union_ns} ns",
-                f"{item.exposed_ns} ns",
+                units.time(item.union_ns),
+                units.time(item.exposed_ns),
             )
-            for item in ranked
+            for item in sorted(self.communication, key=lambda item: -item.exposed_ns)
         )
-        left = len(self.communication) - len(rows)
-        note = f"{left} further kinds are left out" if left else ""
         columns = ("device", "kind", "library", "count", "time (union)", "exposed")
-        return (tir.Block("communication by kind", columns, rows, note),)
+        return (tir.Block("communication by kind", columns, rows, detail=True),)
 
 
 def build(module: Module, work: Work, unknown_warn: float) -> OverlapReport:
@@ -282,12 +280,14 @@ def _exposed_share(device: DeviceAccount) -> float:
 
 def _facts(device: DeviceAccount, tag: str) -> Iterator[tir.Fact]:
     """The figures of one device's head line."""
-    yield tir.Fact(f"busy{tag}", device.busy_ns, "ns", of="span")
+    yield tir.Fact(f"span{tag}", device.span_ns, "ns")
+    yield tir.Fact(f"busy{tag}", device.busy_ns, "ns", of="span", whole=device.span_ns)
     if not device.comm_ns:
-        yield tir.Fact(f"communication{tag}", "none", "text")
-        return
-    yield tir.Fact(f"communication{tag}", device.comm_ns, "ns", of="busy")
-    note = "same stream as the compute, so it cannot hide" if device.same_stream else ", ".join(device.unreliable)
-    yield tir.Fact(f"exposed{tag}", device.exposed_ns, "ns", of="communication", note=note)
+        yield tir.Fact(f"communication{tag}", "none", "ns")
+    else:
+        yield tir.Fact(f"communication{tag}", device.comm_ns, "ns", of="busy", whole=device.busy_ns)
+        note = "same stream as the compute, so it cannot hide" if device.same_stream else ", ".join(device.unreliable)
+        yield tir.Fact(f"exposed{tag}", device.exposed_ns, "ns", "communication", note, device.comm_ns)
     if device.fused_ns:
-        yield tir.Fact(f"fused communication{tag}", device.fused_ns, "ns", of="busy")
+        yield tir.Fact(f"fused communication{tag}", device.fused_ns, "ns", of="busy", whole=device.busy_ns)
+    yield tir.Fact(f"idle{tag}", device.idle_ns, "ns", of="span", whole=device.span_ns)

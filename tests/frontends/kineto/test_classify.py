@@ -14,21 +14,22 @@ from traceir_frontends.kineto.classify import api_kind, range_kind
 CALLS = {
     "rt.launch": (
         "cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx", "cudaLaunchCooperativeKernel",
-        "hipLaunchKernel", "hipExtLaunchKernel", "hipModuleLaunchKernel", "hipExtModuleLaunchKernel", "urEnqueueKernelLaunch",
-        "zeCommandListAppendLaunchKernel", "runFunction - job_prep_and_submit_for_execution",
+        "hipLaunchKernel", "hipExtLaunchKernel", "hipModuleLaunchKernel", "hipExtModuleLaunchKernel",
+        "urEnqueueKernelLaunch", "zeCommandListAppendLaunchKernel", "runFunction - job_prep_and_submit_for_execution",
     ),
     "rt.graph_launch": ("cudaGraphLaunch", "hipGraphLaunch", "cuGraphLaunch", "cudaGraphLaunch_ptsz"),
     "rt.memcpy": (
-        "cudaMemcpyAsync", "hipMemcpyWithStream", "cuMemcpyHtoDAsync_v2", "cudaMemcpy", "enqueueCommand memcpyHtoDAsync",
+        "cudaMemcpyAsync", "hipMemcpyWithStream", "cuMemcpyHtoDAsync_v2", "cudaMemcpy",
+        "enqueueCommand memcpyHtoDAsync",
     ),
     "rt.memset": ("cudaMemsetAsync", "hipMemsetAsync", "cuMemsetD8Async"),
     "rt.sync": (
-        "cudaDeviceSynchronize", "cudaStreamSynchronize", "cudaEventSynchronize", "cuCtxSynchronize", "hipDeviceSynchronize",
-        "synchronizeStream",
+        "cudaDeviceSynchronize", "cudaStreamSynchronize", "cudaEventSynchronize", "cuCtxSynchronize",
+        "hipDeviceSynchronize", "synchronizeStream",
     ),
     "rt.alloc": (
-        "cudaMalloc", "cudaFree", "cudaHostAlloc", "cudaMallocAsync", "hipFree", "hipMalloc", "cuMemAlloc_v2", "cuMemUnmap",
-        "cudaFreeHost", "hipExtMallocWithFlags",
+        "cudaMalloc", "cudaFree", "cudaHostAlloc", "cudaMallocAsync", "hipFree", "hipMalloc", "cuMemAlloc_v2",
+        "cuMemUnmap", "cudaFreeHost", "hipExtMallocWithFlags",
     ),
     "rt.call": (
         "cudaEventQuery", "cudaStreamWaitEvent", "cudaEventRecord", "cudaLaunchHostFunc", "cudaGraphAddMemcpyNode",
@@ -71,8 +72,8 @@ def test_steps_by_name(name: str, is_step: bool) -> None:
     ("cat", "kind"),
     [
         ("Kernel", "dev.kernel"), ("Memcpy", "dev.memcpy"), ("Memset", "dev.memset"), ("Runtime", "rt.launch"),
-        ("Operator", "host.op"), ("cuda_sync", "event.wait"), ("mtia_ccp_events", "dev.kernel"), ("made_up", "host.range"),
-        ("xpu_runtime", "rt.launch"), ("overhead", "rt.call"),
+        ("Operator", "host.op"), ("cuda_sync", "event.wait"), ("mtia_ccp_events", "dev.kernel"),
+        ("made_up", "host.range"), ("xpu_runtime", "rt.launch"), ("overhead", "rt.call"),
     ],
 )  # fmt: skip
 def test_categories_old_and_new(cat: str, kind: str, tmp_path: Path) -> None:

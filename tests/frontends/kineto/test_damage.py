@@ -175,7 +175,7 @@ def test_a_device_range_is_no_work(tmp_path: Path) -> None:
 
 
 def test_counters_memory_and_instants_have_rows(tmp_path: Path) -> None:
-    """Counters lie on lanes of their own; memory events are told apart by their sign; asynchronous ranges are paired."""
+    """Counters lie on lanes of their own, memory events differ by their sign, and asynchronous ranges are paired."""
     memory = {"ph": "i", "cat": "cpu_instant_event", "name": "[memory]", "pid": 7, "tid": 7}
     events = [
         *plain(),

@@ -17,16 +17,19 @@ REFUSED: list[tuple[bytes, str]] = [
     (b"", f"is empty (0 bytes); {AGAIN}."),
     (gzip.compress(b""), f"is empty (0 bytes); {AGAIN}."),
     (b" \n\t", f"holds nothing but 3 bytes of white space; {AGAIN}."),
-    (b"hello world", "is no JSON: at byte 0 it has 'hello world' where { or [ has to stand; name a file that a profiler wrote."),
+    (
+        b"hello world",
+        "is no JSON: at byte 0 it has 'hello world' where { or [ has to stand; name a file that a profiler wrote.",
+    ),
     (b"{}", "is JSON without a list traceEvents (it has the keys: none at all); it is no Kineto trace."),
     (b'{"a": 1, "b": [{}]}', "is JSON without a list traceEvents (it has the keys: a, b); it is no Kineto trace."),
     (b'{"traceEvents": {"a": 1}}', "has traceEvents that are no list; it is no Kineto trace."),
     (b'{"a": {"b": 1', f"ends at byte 13 before its list traceEvents begins; {AGAIN}."),
-    (b'{"a": 1, 17}', "is no JSON: at byte 11 it has '}' where a key or a value has to stand."),
+    (b'{"a": 1, 17}', "is no JSON: at byte 9 it has '17}' where a key or a value has to stand."),
     (
         b"\x1f\x8bhello",
-        "begins like gzip, but nothing of it can be decompressed: its compressed data are damaged at byte 3 (Error -3 while "
-        f"decompressing data: unknown compression method); {AGAIN}.",
+        "begins like gzip, but nothing of it can be decompressed: its compressed data are damaged at byte 3 (Error -3 "
+        f"while decompressing data: unknown compression method); {AGAIN}.",
     ),
 ]  # fmt: skip
 
@@ -65,10 +68,12 @@ def test_the_order_of_findings_and_their_words(tmp_path: Path) -> None:
     events[5]["dur"] = -1
     del events[2]
     module = load_events(tmp_path, events)
-    assert [(finding.code, finding.level, finding.count, finding.first, finding.message) for finding in module.health] == [
+    found = [(item.code, item.level, item.count, item.first, item.message) for item in module.health]
+    assert found == [
         ("repaired", "warning", 1, 4,
          "Given a duration of 0 ns in place of a negative one: 1 event; record again if their figures matter."),
         ("orphan_launch", "info", 1, 2,
-         "1 of 2 device events have no launch in the file, a prefix: on each stream they come before all that have one, "
-         "so they were launched before the record began; record one more warm-up step, with the host's runtime calls."),
+         "1 of 2 device events have no launch in the file, a prefix: on each stream they come before all that have "
+         "one, so they were launched before the record began; record one more warm-up step, with the host's runtime "
+         "calls.")
     ]  # fmt: skip

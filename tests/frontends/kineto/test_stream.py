@@ -73,7 +73,7 @@ def test_a_file_rewritten_with_equal_size_is_noticed(tmp_path: Path) -> None:
 def test_standard_input_is_read_and_read_again(packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard input may be compressed, and its arguments are there afterwards."""
     data = _many(50).encode()
-    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(gzip.compress(data) if packed else data)))  # type: ignore[arg-type]
+    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(gzip.compress(data) if packed else data)))
     monkeypatch.setattr("sys.stdin", stdin)
     module = tir.load("-")
     assert len(module) == 50

@@ -7,14 +7,14 @@ from itertools import groupby
 
 import attrs
 
-from traceir import folding
-from traceir.ir import Module
-from traceir.passing import Block, Report, to_json
-from traceir import units
+from traceir import folding, units
+from traceir.passing import Block, Fact, Report, to_json
 from traceir.printers.base import Result, Style
 from traceir.printers.folded.lines import BLANK, Line
 from traceir.printers.folded.render import render
 
+_MARK_MOST = 32
+_DEVICES_MOST = 4
 SCREEN = 60
 """Lines of a page: what a large terminal shows at once. A page that is longer has its smaller parts summed."""
 
@@ -73,17 +73,26 @@ def _head(result: Result) -> Iterator[Line]:
         world = module.meta.get("world")
         about.append(f"rank {module.meta['rank']}" + (f" of {world}" if world else ""))
     devices = [device for device in module.devices if device >= 0]
-    about.append("no device" if not module.devices else ", ".join(f"@gpu{device}" for device in devices) or "@gpu")
+    if len(devices) > _DEVICES_MOST:
+        about.append(f"{len(devices)} devices")
+    else:
+        about.append("no device" if not module.devices else ", ".join(f"@gpu{device}" for device in devices) or "@gpu")
     yield Line(label=module.name, text=" · ".join(part for part in about if part), look="title", wraps=True)
     facts = [fact for report in result.reports.values() for fact in report.headline()]
-    if facts:
-        # A no-break space keeps a label and its value together when the line wraps.
-        words = [f"{fact.label} {units.fact(fact)}".replace(" ", "\u00a0") for fact in facts]
-        yield Line(text="  ".join(words), wraps=True)
+    for timed in (True, False):  # times first, since they are what people look for
+        chosen = [fact for fact in facts if (fact.unit == "ns") == timed]
+        if chosen:
+            yield Line(text="   ".join(_joined(fact) for fact in chosen), wraps=True)
     if not module.work.any():
         span = units.time(module.span_ns)
         yield Line(text=f"The trace has no device work; its {units.count(len(module))} events span {span}.", wraps=True)
     yield BLANK
+
+
+def _joined(fact: Fact) -> str:
+    """A fact whose label, number and unit stay together when the line wraps (by no-break spaces)."""
+    figure, bracket, remark = f"{fact.label} {units.fact(fact)}".partition(" (")
+    return figure.replace(" ", "\u00a0") + bracket + remark
 
 
 def _steps(steps: Sequence[folding.Step], room: Room) -> Iterator[Line]:
@@ -111,7 +120,7 @@ def _step(step: folding.Step, room: Room) -> Iterator[Line]:
     if step.count > 1:
         title = f"{step.name} … step ×{step.count}"
     each = " each" if step.count > 1 else ""
-    about = [step.phase] if step.phase else []
+    about = [text for text in (step.phase, _short(step.mark)) if text]
     about.append(f"{units.count(step.kernels)} device events{each} from {units.count(step.launches)} launches")
     about.append(f"{units.time(step.span_ns)} on {_lanes(step.lanes)}")
     if step.idle_ns:
@@ -137,6 +146,11 @@ def _step(step: folding.Step, room: Room) -> Iterator[Line]:
         else:
             ops = [item for item in chunk if isinstance(item, folding.Op)]
             yield from _ops(ops, step, comm, room.ops, indent=2, bar=False)
+
+
+def _short(mark: str) -> str:
+    """A mark's text, cut where it is longer than a person reads in passing."""
+    return mark if len(mark) <= _MARK_MOST else mark[: _MARK_MOST - 1] + "…"
 
 
 def _stack(stack: folding.Stack, step: folding.Step, comm: bool, room: Room) -> Iterator[Line]:
