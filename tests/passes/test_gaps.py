@@ -420,7 +420,10 @@ def test_idle_time_in_doubt_is_not_called_idle() -> None:
     """Above the share of unexplained gaps the head line says that work may not have been recorded."""
     queued = [launch(0, US), kernel(0, 10 * US, 0), launch(2 * US, US), kernel(500 * US, US, 2)]
     late = [launch(0, US), kernel(0, 10 * US, 0), launch(490 * US, US), kernel(500 * US, US, 2)]
-    assert [ran(module(items))[1].headline()[0].label for items in (queued, late)] == ["not recorded or idle", "idle"]
+    assert [ran(module(items))[1].headline()[0].label for items in (queued, late)] == [
+        "not recorded or idle:",
+        "idle:",
+    ]
     assert [ran(module(items))[1].devices[0].doubtful for items in (queued, late)] == [1.0, 0.0]
 
 

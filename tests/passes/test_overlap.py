@@ -193,7 +193,8 @@ def test_no_communication_gives_no_ratio() -> None:
     _, report = ran(traced([Work("compute", 0, 10)]))
     assert report.devices[0].overlap_ratio is None
     assert report.devices[0].same_stream is None
-    assert [fact.value for fact in report.headline()] == [10, "none"]
+    facts = {fact.label: fact.value for fact in report.headline()}
+    assert facts == {"span": 10, "busy": 10, "communication": "none", "idle": 0}
 
 
 def test_module_without_device_work_has_no_rows() -> None:

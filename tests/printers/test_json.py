@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
+import numpy as np
 import pytest
 
 import traceir as tir
 from traceir.cli.main import main
 from traceir.printers import InputInfo, Result, Style
-from traceir.printers.json import Json
+from traceir.printers.json import Json, as_json
 
 from ..conftest import ROOT
 
@@ -108,3 +110,30 @@ def test_the_command_line_writes_what_the_library_gives(
     target = tmp_path / "report.json"
     assert main(["run", "--passes", PIPELINE, "--emit", "json", "-o", str(target), str(EXAMPLE)]) == 0
     assert target.read_text("utf-8") == out
+
+
+def test_the_text_is_the_plain_data(report: dict[str, Any]) -> None:
+    """What is written quickly from attrs objects is what `as_json` gives as plain data."""
+    module = tir.load(EXAMPLE)
+    manager = tir.PassManager.parse(PIPELINE)
+    after = manager.run(module)
+    result = Result(after, manager.reports(after), (InputInfo(str(EXAMPLE), "kineto", len(module)),))
+    assert json.loads(json.dumps(as_json(result))) == report
+
+
+@attrs.frozen
+class _Odd(tir.Report):
+    ratio: float
+    number: Any
+    name: str
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+@pytest.mark.parametrize("name", ["plain", "µ-kernel 𝛼", "half a pair \ud800"])
+def test_odd_values_are_valid_json(name: str, unicode: bool) -> None:
+    """NaN is null, a numpy number is a number, and a name that is no UTF-8 is escaped."""
+    out = io.StringIO()
+    result = Result(tir.load(EXAMPLE), {"odd": _Odd(float("nan"), np.int64(7), name)}, ())
+    Json().write(result, out, Style(unicode=unicode))
+    assert json.loads(out.getvalue())["results"] == {"odd": {"ratio": None, "number": 7, "name": name}}
+    assert unicode or out.getvalue().isascii()

@@ -19,7 +19,7 @@ class Spans:
     def of(cls, starts: Array, ends: Array) -> Spans:
         """The union of the intervals `[start, end)`; empty ones vanish. O(n log n)."""
         keep = ends > starts
-        starts, ends = starts[keep].astype(np.int64), ends[keep].astype(np.int64)
+        starts, ends = (times[keep].astype(np.int64, copy=False) for times in (starts, ends))
         if not len(starts):
             return cls(starts, ends)
         order = np.argsort(starts, kind="stable")
@@ -111,7 +111,7 @@ class GroupedSpans:
         Groups are laid end to end on one axis, so that one union does for all.
         """
         keep = ends > starts
-        group, starts, ends = group[keep].astype(np.int64), starts[keep], ends[keep]
+        group, starts, ends = group[keep].astype(np.int64, copy=False), starts[keep], ends[keep]
         if not len(starts):
             return cls(group, group, group, count)
         low, width = int(starts.min()), int(ends.max()) - int(starts.min()) + 1

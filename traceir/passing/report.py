@@ -57,12 +57,7 @@ class Report:
 def to_json(value: Any) -> Any:
     """Plain JSON data of a report: attrs objects become objects, tuples lists, and what is no finite number null."""
     if attrs.has(type(value)):
-        hidden = getattr(type(value), "hidden", ())
-        return {
-            field.name: to_json(getattr(value, field.name))
-            for field in attrs.fields(type(value))
-            if field.name not in hidden
-        }
+        return {field.name: to_json(getattr(value, field.name)) for field in attrs.fields(type(value))}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

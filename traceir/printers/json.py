@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, ClassVar, TextIO
+
+import msgspec
 
 import traceir
 from traceir.passing import to_json
 from traceir.printers.base import Printer, Result, Style
 
 SCHEMA = "traceir.report/1"
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 class Json(Printer):
@@ -19,12 +23,27 @@ class Json(Printer):
 
     def write(self, result: Result, out: TextIO, style: Style) -> None:
         """Write one object, keys in the order of the schema, integers for times, null for what is unknown."""
-        json.dump(as_json(result), out, indent=1, ensure_ascii=not style.unicode, allow_nan=False)
-        out.write("\n")
+        text = _encode(_head(result) | {"results": dict(result.reports)})
+        if not style.unicode:
+            text = _BEYOND_ASCII.sub(lambda found: json.dumps(found.group())[1:-1], text)
+        out.write(text + "\n")
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """The report as plain data."""
+    """The report as plain data, the same as what is written."""
+    return _head(result) | {"results": {name: to_json(report) for name, report in result.reports.items()}}
+
+
+def _encode(data: dict[str, Any]) -> str:
+    """The text of a report whose values may be attrs objects, which msgspec writes without a detour."""
+    try:
+        return msgspec.json.format(msgspec.json.encode(data, enc_hook=to_json), indent=1).decode()
+    except UnicodeEncodeError:
+        # A name with half a surrogate pair is no UTF-8; the standard library writes it as an escape.
+        return json.dumps(to_json(data), indent=1, allow_nan=False)
+
+
+def _head(result: Result) -> dict[str, Any]:
     module = result.module
     return {
         "schema": SCHEMA,
@@ -44,5 +63,4 @@ def as_json(result: Result) -> dict[str, Any]:
         },
         "pipeline": result.pipeline,
         "unreliable": [{"result": name, "code": code} for name, code in result.unreliable],
-        "results": {name: to_json(report) for name, report in result.reports.items()},
     }

@@ -345,9 +345,9 @@ def _facts(device: DeviceGaps, several: bool) -> Iterator[tir.Fact]:
     shown = [f"{name} {units.time(time)}, {units.share(time, device.idle_ns)}" for name, time in causes[:3]]
     if len(causes) > 3:
         shown.append(f"{len(causes) - 3} more")
-    word = "causes of idle" if device.recorded else "not recorded or idle"
+    word = "idle" if device.recorded else "not recorded or idle"
     if shown:
-        yield tir.Fact(f"{word}{tag}", "; ".join(shown), "text")
+        yield tir.Fact(f"{word}{tag}:", "; ".join(shown), "text")
     if device.confirmed_idle_ns is not None:
         yield tir.Fact(f"confirmed idle{tag}", device.confirmed_idle_ns, "ns", of="idle", whole=device.idle_ns)
 

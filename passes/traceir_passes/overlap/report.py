@@ -187,39 +187,50 @@ def _steps(module: Module, unknown_warn: float) -> Iterator[StepAccount]:
 
 
 def _layers(module: Module, work: Work, unknown_warn: float) -> Iterator[LayerAccount]:
+    if not module.has_tree("layers"):
+        for values, _ in _rows(module, "layer", unknown_warn):
+            yield LayerAccount(**values, step=None, stack=None, index=None, name=None)
+        return
+    tree = module.tree("layers")
+    stacks, number, names = (
+        tree.ancestor("stack").tolist(),
+        tree.regions["index"].tolist(),
+        tree.regions["name"].tolist(),
+    )
     step_of = _step_of_layers(module, work)
-    stacks = module.tree("layers").ancestor("stack") if module.has_tree("layers") else ()
     for values, region in _rows(module, "layer", unknown_warn):
         if region is None:
             yield LayerAccount(**values, step=None, stack=None, index=None, name=None)
             continue
-        tree = module.tree("layers")
-        number, stack = tree.regions["index"], int(stacks[region])
+        stack = stacks[region]
         yield LayerAccount(
             **values,
             step=step_of.get((values["device"], region)),
-            stack=int(number[stack]) if stack >= 0 else None,
-            index=int(number[region]),
-            name=tree.region_name(region),
+            stack=number[stack] if stack >= 0 else None,
+            index=number[region],
+            name=module.strings[names[region]],
         )
 
 
 def _step_of_layers(module: Module, work: Work) -> dict[tuple[int | None, int], int]:
     """The index of the one step that all events of a layer on a device belong to; layers of several are left out."""
-    if not (module.has_tree("layers") and module.has_tree("steps")):
+    if not module.has_tree("steps"):
         return {}
     layer, step = (module.tree(name).at(kind)[work.rows] for name, kind in (("layers", "layer"), ("steps", "step")))
-    inside = layer >= 0
-    triples = np.unique(np.stack([work.device[inside], layer[inside], step[inside]]), axis=1)
-    alone = np.ones(triples.shape[1], bool)
-    same = (triples[:2, 1:] == triples[:2, :-1]).all(axis=0)
-    alone[1:] &= ~same
-    alone[:-1] &= ~same
+    inside = np.flatnonzero(layer >= 0)
+    if not len(inside):
+        return {}
+    order = inside[np.lexsort((layer[inside], work.device[inside]))]
+    device, region = work.device[order], layer[order]
+    begins = np.flatnonzero(np.append(True, (device[1:] != device[:-1]) | (region[1:] != region[:-1])))
+    least, most = np.minimum.reduceat(step[order], begins), np.maximum.reduceat(step[order], begins)
     index = module.tree("steps").regions["index"]
+    one = begins[(least == most) & (least >= 0)]
     return {
-        (None if device < 0 else device, region): int(index[owner])
-        for device, region, owner in triples[:, alone].T.tolist()
-        if owner >= 0
+        (None if number < 0 else number, own): owner
+        for number, own, owner in zip(
+            device[one].tolist(), region[one].tolist(), index[step[order[one]]].tolist(), strict=True
+        )
     }
 
 

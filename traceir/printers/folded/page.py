@@ -47,14 +47,14 @@ def compose(result: Result, style: Style) -> list[Line]:
     """The lines of the page. Sections are separated by blank lines. `verbose` leaves nothing out."""
     steps = folding.fold(result.module) if result.module.work.any() else ()
     for room in (_ALL,) if style.verbose else _ROOMS:
-        lines = _compose(result, steps, room)
+        lines = _compose(result, steps, room, style.width)
         if style.verbose or sum(1 for _ in render(lines, style)) <= SCREEN:
             break
     return lines
 
 
-def _compose(result: Result, steps: Sequence[folding.Step], room: Room) -> list[Line]:
-    lines = [*_head(result), *_steps(steps, room)]
+def _compose(result: Result, steps: Sequence[folding.Step], room: Room, width: int) -> list[Line]:
+    lines = [*_head(result, width), *_steps(steps, room)]
     for name, report in result.reports.items():
         lines.extend(_tail(name, report, room))
     lines.extend(_health(result, room))
@@ -63,7 +63,7 @@ def _compose(result: Result, steps: Sequence[folding.Step], room: Room) -> list[
     return lines
 
 
-def _head(result: Result) -> Iterator[Line]:
+def _head(result: Result, width: int) -> Iterator[Line]:
     module = result.module
     origin = result.inputs[0] if result.inputs else None
     about = [origin.frontend if origin else ""]
@@ -80,9 +80,7 @@ def _head(result: Result) -> Iterator[Line]:
     yield Line(label=module.name, text=" · ".join(part for part in about if part), look="title", wraps=True)
     facts = [fact for report in result.reports.values() for fact in report.headline()]
     for timed in (True, False):  # times first, since they are what people look for
-        chosen = [fact for fact in facts if (fact.unit == "ns") == timed]
-        if chosen:
-            yield Line(text="   ".join(_joined(fact) for fact in chosen), wraps=True)
+        yield from _packed([_joined(fact) for fact in facts if (fact.unit == "ns") == timed], width)
     if not module.work.any():
         span = units.time(module.span_ns)
         yield Line(text=f"The trace has no device work; its {units.count(len(module))} events span {span}.", wraps=True)
@@ -90,9 +88,21 @@ def _head(result: Result) -> Iterator[Line]:
 
 
 def _joined(fact: Fact) -> str:
-    """A fact whose label, number and unit stay together when the line wraps (by no-break spaces)."""
-    figure, bracket, remark = f"{fact.label} {units.fact(fact)}".partition(" (")
-    return figure.replace(" ", "\u00a0") + bracket + remark
+    """A fact whose label stays with the beginning of its value when the line wraps (by no-break spaces)."""
+    label = fact.label.replace(" ", "\u00a0")
+    return f"{label}\u00a0{units.fact(fact)}"
+
+
+def _packed(texts: Sequence[str], width: int) -> Iterator[Line]:
+    """Lines of facts, broken between them; one that is longer than a line wraps within itself."""
+    row = ""
+    for text in texts:
+        if row and len(row) + 3 + len(text) > width:
+            yield Line(text=row, wraps=True)
+            row = ""
+        row += ("   " if row else "") + text
+    if row:
+        yield Line(text=row, wraps=True)
 
 
 def _steps(steps: Sequence[folding.Step], room: Room) -> Iterator[Line]:
@@ -116,11 +126,12 @@ def _steps(steps: Sequence[folding.Step], room: Room) -> Iterator[Line]:
 
 
 def _step(step: folding.Step, room: Room) -> Iterator[Line]:
-    title = "outside any step" if step.name is None else step.name
-    if step.count > 1:
-        title = f"{step.name} … step ×{step.count}"
+    title = step.name or ("outside any step" if step.grouped else "all device work")
     each = " each" if step.count > 1 else ""
     about = [text for text in (step.phase, _short(step.mark)) if text]
+    if step.count > 1:
+        title = f"step ×{step.count}"
+        about = [f"{step.name} … {step.last}", *([step.phase] if step.phase else [])]
     about.append(f"{units.count(step.kernels)} device events{each} from {units.count(step.launches)} launches")
     about.append(f"{units.time(step.span_ns)} on {_lanes(step.lanes)}")
     if step.idle_ns:
@@ -211,7 +222,8 @@ def _ops(
 
 
 def _about(op: folding.Op, step: folding.Step) -> str:
-    parts = [_runs(op.symbols)]
+    # A label that is the kernel's own name, for want of a better one, need not be said twice.
+    parts = [f"×{op.kernels}" if set(op.symbols) == {op.label} else _runs(op.symbols)]
     if op.present < op.instances:
         parts.append(f"in {op.present} of {op.instances}")
     if op.present > 3 and op.p90_ns > 1.5 * op.median_ns:

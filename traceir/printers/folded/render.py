@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from traceir.printers.base import Style
@@ -10,7 +11,9 @@ from traceir.printers.folded.lines import Line
 _KEPT = "\u00a0"
 """A no-break space joins a number and its unit while lines are filled; it is printed as a plain space."""
 _ASCII = str.maketrans({"µ": "u", "×": "x", "│": "|", "·": "-", "…": "~", "–": "-", "→": ">"})
-_LABEL_MOST = 30
+_FIGURE = re.compile(r"[\d.]+ (%|ns|µs|ms|s|B|[KMGT]iB)(?!\w)")
+"""A number and its unit, which stay together when a line is wrapped."""
+_LABEL_MOST = 40
 _STYLES = {
     "title": "bold",
     "head": "bold cyan",
@@ -42,12 +45,19 @@ def _section(lines: Sequence[Line], style: Style) -> Iterator[str]:
     label = min(max((line.indent + cell_len(line.label) for line in rows), default=0), _LABEL_MOST)
     columns = max((len(line.cells) for line in rows), default=0)
     widths = [max((cell_len(line.cells[i]) for line in rows if i < len(line.cells)), default=0) for i in range(columns)]
+    texts = [_is_text(rows, i) for i in range(columns)]
     for line in lines:
-        for text in _fit(line, label, widths, style):
+        for text in _fit(line, label, widths, texts, style):
             yield _paint(text.rstrip(), line, style)
 
 
-def _fit(line: Line, label: int, widths: Sequence[int], style: Style) -> Iterator[str]:
+def _is_text(rows: Sequence[Line], column: int) -> bool:
+    """Whether a column holds words rather than numbers (its heading, a note, does not count)."""
+    cells = [row.cells[column] for row in rows if column < len(row.cells) and row.look != "note"]
+    return any(cell and not cell.lstrip("<-–").startswith(tuple("0123456789")) for cell in cells)
+
+
+def _fit(line: Line, label: int, widths: Sequence[int], texts: Sequence[bool], style: Style) -> Iterator[str]:
     from rich.cells import cell_len, set_cell_size
 
     margin = " " * line.indent
@@ -61,13 +71,15 @@ def _fit(line: Line, label: int, widths: Sequence[int], style: Style) -> Iterato
     head = set_cell_size(name, label)
     for i, width in enumerate(widths):
         cell = line.cells[i] if i < len(line.cells) else ""
-        head += "  " + " " * (width - cell_len(cell)) + cell
+        space = " " * (width - cell_len(cell))
+        head += "  " + (cell + space if texts[i] else space + cell)
     yield from _flow(head + "   ", line.text, style, wraps=line.wraps)
 
 
 def _flow(head: str, text: str, style: Style, *, wraps: bool) -> Iterator[str]:
     from rich.cells import cell_len
 
+    text = _FIGURE.sub(lambda found: found.group().replace(" ", _KEPT), text) if wraps else text
     room = style.width - cell_len(head)
     if not wraps or cell_len(text) <= room:
         yield _cut(head + text, style.width)
