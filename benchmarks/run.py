@@ -162,7 +162,7 @@ def run(
 
 def versions(hta: str | None) -> dict[str, str | None]:
     """What was measured, and where."""
-    names = ("traceir", "numpy", "msgspec", "orjson", "isal", "numba")
+    names = ("traceir", "numpy", "msgspec", "orjson", "numba")
     found: dict[str, str | None] = {name: _version(sys.executable, name) for name in names}
     found["HolisticTraceAnalysis"] = _version(hta, "HolisticTraceAnalysis") if hta else None
     return found | {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}

@@ -48,26 +48,26 @@ def _console(body: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_blocks_of_a_document_run_as_printed(document: Path, tmp_path: Path) -> None:
+def test_blocks_of_a_document_run_as_printed(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Python blocks with a file name are written, `>>>` sessions and console blocks are run in order."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     session = doctest.DocTestRunner(optionflags=_FLAGS)
     names: dict[str, object] = {}
-    here = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        for language, info, body in _blocks(document):
-            named = _FILE.match(body)
-            if language == "python" and named:
-                (tmp_path / named.group(1)).write_text(body, "utf-8")
-            elif language in ("python", "pycon") and ">>>" in body:
-                test = doctest.DocTestParser().get_doctest(body, names, document.name, str(document), 0)
-                session.run(test, clear_globs=False)
-                names = test.globs
-            elif language == "console" and info != "no-run":
-                _console(body, tmp_path)
-    finally:
-        os.chdir(here)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for language, info, body in _blocks(document):
+        named = _FILE.match(body)
+        if language == "python" and named:
+            (tmp_path / named.group(1)).write_text(body, "utf-8")
+            monkeypatch.delitem(sys.modules, Path(named.group(1)).stem, raising=False)
+        elif language in ("python", "pycon") and ">>>" in body:
+            test = doctest.DocTestParser().get_doctest(body, names, document.name, str(document), 0)
+            session.run(test, clear_globs=False)
+            names = test.globs
+        elif language == "console" and info != "no-run":
+            _console(body, tmp_path)
     assert session.failures == 0, f"{session.failures} examples of {document.name} print something else"
 
 

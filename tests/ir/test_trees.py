@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +48,45 @@ def test_a_tree_agrees_with_walking_up(forest: tuple[list[tir.Region], list[int]
         assert tree.events(i).tolist() == [row for row, k in enumerate(leaf) if k >= 0 and i in up[k]]
         assert tree.children(i).tolist() == [k for k, region in enumerate(regions) if region.parent == i]
         assert (tree.kind(i), tree.region_name(i)) == (regions[i].kind, f"r.{i}")
+
+
+@given(forests())
+def test_columns_give_the_tree_that_a_list_gives(forest: tuple[list[tir.Region], list[int]]) -> None:
+    """Regions as columns, kinds and names as codes of the pool, are the same tree; written again, the same columns."""
+    regions, leaf = forest
+    item = module([Ev("host.op", "x", i, 1, "cpu") for i in range(len(leaf))])
+    listed = item.with_tree("t", regions, leaf)
+    strings, kinds = item.strings.encode([region.kind for region in regions])
+    strings, names = strings.encode([region.name for region in regions])
+    columns: dict[str, npt.ArrayLike] = {
+        "parent": [region.parent for region in regions],
+        "kind": kinds,
+        "name": names,
+        "index": [region.index for region in regions],
+    }
+    given = item.with_strings(strings).with_tree("t", columns, leaf)
+    assert given.equals(listed)
+    assert given.with_tree("t", columns, leaf).token("tree.t") == given.token("tree.t")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"parent": [0, 0]}, "before it"),
+        ({"parent": [-2, 0]}, "before it"),
+        ({"name": [0, 99]}, "no code"),
+        ({"kind": [-1, 0]}, "no code"),
+        ({"index": [0]}, "one length"),
+        ({"size": [1, 2]}, "size"),
+    ],
+)
+def test_columns_that_are_no_tree(changes: dict[str, list[int]], says: str) -> None:
+    """What a list of regions could not say either is refused with a sentence."""
+    item = module([Ev("host.op", "x", 0, 1, "cpu")])
+    sound = {"parent": [-1, 0], "kind": [0, 0], "name": [0, 0], "index": [0, 0]}
+    assert len(item.with_tree("t", sound, [0]).tree("t")) == 2
+    with pytest.raises(tir.SchemaError, match=says):
+        item.with_tree("t", {**sound, **changes}, [0])
 
 
 def test_a_kind_that_no_region_has() -> None:

@@ -100,7 +100,7 @@ def test_cut_trace_is_not_called_idle(load_shared: Load) -> None:
     (device,) = Gaps().report(ran(load_shared, "sgl_dec")).devices
     assert device.recorded is False
     assert device.longest[0].gap_class == "unexplained"
-    assert Gaps().report(ran(load_shared, "sgl_dec")).headline()[0].label == "not recorded or idle"
+    assert Gaps().report(ran(load_shared, "sgl_dec")).headline()[0].label == "not recorded or idle:"
 
 
 def test_lane_that_waited_for_an_event_names_the_wait(load_shared: Load) -> None:

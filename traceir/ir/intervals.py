@@ -18,12 +18,13 @@ class Spans:
     @classmethod
     def of(cls, starts: Array, ends: Array) -> Spans:
         """The union of the intervals `[start, end)`; empty ones vanish. O(n log n)."""
-        keep = ends > starts
-        starts, ends = (times[keep].astype(np.int64, copy=False) for times in (starts, ends))
+        starts, ends = _longer_than_nothing(starts, ends)
         if not len(starts):
             return cls(starts, ends)
-        order = np.argsort(starts, kind="stable")
-        starts, ends = starts[order], np.maximum.accumulate(ends[order])
+        if (starts[1:] < starts[:-1]).any():
+            order = np.argsort(starts, kind="stable")
+            starts, ends = starts[order], ends[order]
+        ends = np.maximum.accumulate(ends)
         first = np.append(True, starts[1:] > ends[:-1])
         last = np.append(first[1:], True)
         return cls(starts[first], ends[last])
@@ -44,6 +45,8 @@ class Spans:
 
     def __or__(self, other: Spans) -> Spans:
         """The union."""
+        if not len(self) or not len(other):
+            return self if len(self) else other
         return Spans.of(np.concatenate([self.starts, other.starts]), np.concatenate([self.ends, other.ends]))
 
     def __and__(self, other: Spans) -> Spans:
@@ -90,6 +93,14 @@ class Spans:
             return np.zeros(len(instants), bool)
         at = np.searchsorted(self.starts, instants, side="right") - 1
         return np.asarray((at >= 0) & (instants < self.ends[np.maximum(at, 0)]))
+
+
+def _longer_than_nothing(starts: Array, ends: Array) -> tuple[Ints, Ints]:
+    """The intervals that are not empty, as int64; the arrays themselves where there is nothing to change."""
+    keep = ends > starts
+    if not keep.all():
+        starts, ends = starts[keep], ends[keep]
+    return starts.astype(np.int64, copy=False), ends.astype(np.int64, copy=False)
 
 
 @attrs.frozen(eq=False)

@@ -18,7 +18,7 @@ from traceir.ir.lanes import Lane
 from traceir.ir.source import Source
 from traceir.ir.strings import Strings
 from traceir.ir.table import Table
-from traceir.ir.trees import STRUCTURE, Region, Tree, region_columns
+from traceir.ir.trees import STRUCTURE, Region, Tree, checked_columns, region_columns
 
 if TYPE_CHECKING:
     from traceir.ir.view import Event, Selection
@@ -289,16 +289,29 @@ class Module:
             new = Table(domain, old.length, {k: old.columns[k] for k in columns if k in old}).with_columns(columns)
         return attrs.evolve(self, tables={**self.tables, domain: new})
 
-    def with_tree(self, name: str, regions: Sequence[Region], leaf: npt.ArrayLike, **columns: npt.ArrayLike) -> Module:
+    def with_tree(
+        self,
+        name: str,
+        regions: Sequence[Region] | Mapping[str, npt.ArrayLike],
+        leaf: npt.ArrayLike,
+        **columns: npt.ArrayLike,
+    ) -> Module:
         """A module with a tree written anew. `leaf` gives each event its innermost region, -1 for none.
 
+        A tree of very many regions may be given as the columns `parent`, `kind`, `name` and `index` instead of a
+        list, with kinds and names as codes of this module's pool.
         Attributes of the regions are written afterwards with `with_columns(…, domain="region:<name>")`.
         """
-        strings, structure = region_columns(regions, self.strings)
+        if isinstance(regions, Mapping):
+            strings, structure = self.strings, checked_columns(regions, self.strings)
+        else:
+            strings, structure = region_columns(regions, self.strings)
+        count = len(structure["parent"])
         old = self.tables.get(f"region:{name}")
         columns = {**structure, **columns}
-        shared = {key: old.columns[key] for key in columns if key in old} if old and len(old) == len(regions) else {}
-        table = Table(f"region:{name}", len(regions), shared).with_columns(columns)
+        kept = old.columns if old is not None and len(old) == count else {}
+        shared = {key: kept[key] for key in columns if key in kept}
+        table = Table(f"region:{name}", count, shared).with_columns(columns)
         module = attrs.evolve(self, strings=strings, tables={**self.tables, table.name: table})
         return module.with_columns({f"tree.{name}": np.asarray(leaf, np.int32)})
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
+from traceir.errors import SchemaError
 from traceir.ir.column import Rows
 from traceir.ir.strings import Strings
 from traceir.ir.table import Table
@@ -101,3 +103,18 @@ def region_columns(regions: Sequence[Region], strings: Strings) -> tuple[Strings
         "name": names,
         "index": np.array([region.index for region in regions], np.int32),
     }
+
+
+def checked_columns(columns: Mapping[str, npt.ArrayLike], strings: Strings) -> dict[str, Rows]:
+    """The region table's columns given as arrays, `kind` and `name` as codes of `strings`; SchemaError if unsound."""
+    if set(columns) != set(STRUCTURE):
+        raise SchemaError(f"The columns of a tree are {', '.join(STRUCTURE)}; given are {', '.join(sorted(columns))}.")
+    out = {name: np.asarray(columns[name], np.int32) for name in STRUCTURE}
+    parent = out["parent"]
+    if any(values.shape != (len(parent),) for values in out.values()):
+        raise SchemaError("The columns of a tree need one dimension and one length.")
+    if ((parent < -1) | (parent >= np.arange(len(parent)))).any():
+        raise SchemaError("A region's parent has to stand before it in the table, or be -1.")
+    if any(((out[name] < 0) | (out[name] >= len(strings))).any() for name in ("kind", "name")):
+        raise SchemaError("The kind or the name of a region is no code of the module's string pool.")
+    return out

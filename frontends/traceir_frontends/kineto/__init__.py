@@ -59,6 +59,7 @@ class Kineto(Frontend):
             with _without_gc():
                 for piece in document.pieces():
                     rows.add(piece, document.events)
+                    del piece  # its objects make room for the next one's, which then lie where the cache is warm
         except InputError:
             if checkpoints is not None and text.damage and window.base + window.end == 0:
                 raise InputError(

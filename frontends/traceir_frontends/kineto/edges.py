@@ -116,8 +116,7 @@ def _correlate(rows: Rows, columns: Columns, lanes: Lanes, correlation: Ints, wi
     """Give rows that lost their arguments the id of the launch flow that begins or ends at their start."""
     point = {}
     keys = list(rows.keys)
-    flow_key, flow_id = _column(rows.flow_key.parts), _column(rows.flow_id.parts)
-    flow_ts = _column(rows.flow_ts.parts)
+    flow_key, flow_id, flow_ts = rows.flow_key.values, rows.flow_id.values, rows.flow_ts.values
     is_launch = np.array([key[0] in "sf" and key[1] in LAUNCH_FLOWS for key in keys] + [False])
     for row in np.flatnonzero(is_launch[flow_key]).tolist():
         ph, _, pid, tid = keys[flow_key[row]]
@@ -126,10 +125,6 @@ def _correlate(rows: Rows, columns: Columns, lanes: Lanes, correlation: Ints, wi
     at = columns.join_at[without]
     places = zip(columns.lane[at].tolist(), columns.ts[at].tolist(), strict=True)
     correlation[without] = [point.get(place, NULL_I64) for place in places]
-
-
-def _column(parts: list[Array]) -> Array:
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
 def _waits(

@@ -56,7 +56,7 @@ def lower(path: str, rows: Rows, metadata: Mapping[str, Any], source: Source) ->
     kinds, columns.kind = find_kinds(rows, columns, names)
     origin = int(columns.ts.min()) if len(columns) else 0
     columns.ts -= origin
-    rows.flow_ts.parts = [part - origin for part in rows.flow_ts.parts]
+    rows.flow_ts.values[:] -= origin
     edges = find_edges(rows, columns, kinds, lanes, names)
     found = findings(_facts(rows, columns, kinds, lanes, edges), rows.damage)
     meta = _meta(rows, metadata, origin, len(columns), names)

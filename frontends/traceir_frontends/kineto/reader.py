@@ -19,8 +19,8 @@ _FIRST_KEY: Final = re.compile(rb'\[\s*\{\s*("[^"]*")')
 _BLANKS: Final = re.compile(rb"[\s\x00]*")
 _LEXEMES: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|"|[{}\[\]]', re.DOTALL)
 _SCALAR: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^\s,{}\[\]":]+', re.DOTALL)
-_LAST_BORDER_WITHIN: Final = 1 << 16
-"""Bytes searched at first for the last border of a piece; all of it if there is none."""
+_LAST_BORDER_WITHIN: Final = (1 << 13, 1 << 16)
+"""Bytes at the end of a piece that are searched for its last border, the few first; all of it if there is none."""
 
 
 @attrs.define(eq=False)
@@ -195,8 +195,10 @@ class Document:
                 continue
             if piece.events:
                 piece = attrs.evolve(piece, starts=piece.starts + self.window.base, ends=piece.ends + self.window.base)
+                count = len(piece.events)
                 yield piece
-                self.events += len(piece.events)
+                self.events += count
+            del piece  # before the next one is decoded
             if self.damage.truncated:
                 return
 
@@ -248,11 +250,13 @@ class Document:
         window = self.window
         head = _FIRST_KEY.match(window.buffer, 0, window.end)
         alike = None if head is None else re.compile(rb"\s*" + re.escape(head.group(1)))
-        for begin in (max(window.end - _LAST_BORDER_WITHIN, 0), 0):
-            borders = list(_BORDER.finditer(window.buffer, begin, window.end))
-            if borders:
-                same = (border for border in reversed(borders) if alike and alike.match(window.buffer, border.end()))
-                return window.buffer.index(b",", next(same, borders[-1]).start())
+        few, more = _LAST_BORDER_WITHIN
+        for within in (few, more, window.end):
+            borders = list(_BORDER.finditer(window.buffer, max(window.end - within, 0), window.end))
+            same = (border for border in reversed(borders) if alike and alike.match(window.buffer, border.end()))
+            border = next(same, borders[-1] if borders and within != few else None)
+            if border is not None:
+                return window.buffer.index(b",", border.start())
         return None
 
     def _walk(self) -> tuple[Piece | None, bool]:

@@ -27,19 +27,21 @@ def from_numbers(values: list[Any]) -> Ints | None:
     Rule: floor and fraction are scaled apart, which is exact for at most three decimals below 2^43 µs, and for
     whole numbers below 2^53; a fourth decimal is seen by what the rounding leaves. NaN becomes null. O(n).
     """
-    numbers = np.array(values)
-    if numbers.dtype == np.int64:
-        whole: Ints = numbers
-        return _bounded(whole)
-    if numbers.dtype != np.float64:
+    try:
+        numbers = np.fromiter(values, np.float64, len(values))
+    except OverflowError:
         return None
     none = np.isnan(numbers)
     if none.any():
         numbers = np.where(none, 0.0, numbers)
     size = np.abs(numbers)
     most = float(size.max(initial=0.0))
-    if most >= FRACTIONS_BELOW and not _whole(values, most):
-        return None
+    if most >= FRACTIONS_BELOW:
+        exact = np.array(values)
+        if exact.dtype == np.int64:
+            return _bounded(exact)
+        if exact.dtype != np.float64 or not _whole(values, most):
+            return None
     floor = np.floor(numbers)
     thousandths = (numbers - floor) * 1000
     rest = np.rint(thousandths)

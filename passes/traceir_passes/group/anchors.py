@@ -36,15 +36,27 @@ class Anchors:
 
 
 @attrs.frozen
-class Run:
-    """Like layers: for each layer the core positions of its anchors (one to three), all in one segment.
+class Piece:
+    """A segment as it looks: its core tokens, and where in them the anchors stand. Like steps are one piece."""
 
-    `closed` says that a forward pass ends here; `odd` counts layers whose body is like no frequent one.
+    text: bytes
+    at: tuple[int, ...]
+
+    def bodies(self, longest: int) -> list[bytes]:
+        """The tokens from each anchor to the next; empty for the last one and for overlong bodies."""
+        inner = [self.text[a:b] if b - a <= longest else b"" for a, b in itertools.pairwise(self.at)]
+        return [*inner, b""]
+
+
+@attrs.frozen(eq=False)
+class Run:
+    """Like layers: for each layer the core position of its first anchor, all in one segment.
+
+    `odd` counts layers whose body is like no frequent one.
     """
 
-    layers: tuple[tuple[int, ...], ...]
+    at: Ints
     segment: int
-    unit: int
     odd: int
 
 
@@ -104,14 +116,23 @@ def find_anchors(work: LaneWork, segment: Ints, module: tir.Module) -> dict[str,
     return out
 
 
-def bodies_of(anchors: Anchors, core: bytes, longest: int) -> list[bytes]:
-    """The core tokens from each anchor to the next of its segment; empty for the last one and for overlong bodies."""
-    at, segment = anchors.at.tolist(), anchors.segment.tolist()
-    out = []
-    for i, start in enumerate(at):
-        follows = i + 1 < len(at) and segment[i + 1] == segment[i] and at[i + 1] - start <= longest
-        out.append(core[start : at[i + 1]] if follows else b"")
-    return out
+def pieces_of(anchors: Anchors, core: bytes, borders: Ints) -> tuple[list[Piece], list[int], Ints, Ints]:
+    """The distinct pieces in order of appearance; for each segment its piece, its number and its first core token.
+
+    `borders` is the segment of each core token.
+    """
+    edges = np.append(np.flatnonzero(np.diff(anchors.segment, prepend=-1)), len(anchors.at))
+    segment = anchors.segment[edges[:-1]]
+    begins = np.searchsorted(borders, segment)
+    ends = np.searchsorted(borders, segment, side="right")
+    places = anchors.at - np.repeat(begins, np.diff(edges))
+    known: dict[tuple[bytes, bytes], int] = {}
+    which = [
+        known.setdefault((core[begin:end], places[a:b].tobytes()), len(known))
+        for begin, end, (a, b) in zip(begins.tolist(), ends.tolist(), itertools.pairwise(edges.tolist()), strict=True)
+    ]
+    pieces = [Piece(text, tuple(np.frombuffer(at, places.dtype).tolist())) for text, at in known]
+    return pieces, which, segment, begins
 
 
 def has_feed_forward(body: bytes) -> bool:
@@ -133,59 +154,57 @@ class Finder:
     _count: Counter[bytes] = attrs.field(factory=Counter)
     _size: Counter[bytes] = attrs.field(factory=Counter)
     _broken: dict[bytes, list[int]] = attrs.field(factory=dict)
+    _extras: dict[bytes, int] = attrs.field(factory=dict)
+    _feeds: dict[bytes, bool] = attrs.field(factory=dict)
 
     def runs(self, anchors: Anchors, core: bytes, borders: Ints) -> list[Run]:
-        """All runs of at least `min_layers` layers, in order. `borders` is the segment of each core token."""
-        bodies = bodies_of(anchors, core, self.max_period)
-        self._learn(bodies)
-        at, segment = self._restored(anchors, bodies, core, borders)
-        bodies = bodies_of(Anchors(np.array(at), np.array(segment)), core, self.max_period)
-        self._learn(bodies)
-        out: list[Run] = []
-        start = 0
-        for stop in range(1, len(at) + 1):
-            if stop == len(at) or segment[stop] != segment[start]:
-                out += self._in_segment(at[start:stop], bodies[start:stop], segment[start])
-                start = stop
-        return out
+        """All runs of at least `min_layers` layers, in order. `borders` is the segment of each core token.
 
-    def _learn(self, bodies: list[bytes]) -> None:
+        Segments that look the same, as the steps of a program do, are looked at once.
+        """
+        pieces, which, segment, begins = pieces_of(anchors, core, borders)
+        copies = np.bincount(which).tolist()
+        self._learn(pieces, copies)
+        restored = [self._restored(piece) for piece in pieces]
+        if restored != pieces:
+            self._learn(restored, copies)
+        found = [[(np.array(at, np.int64), odd) for at, odd in self._in_piece(piece)] for piece in restored]
+        return [
+            Run(at + begin, number, odd)
+            for kind, number, begin in zip(which, segment.tolist(), begins.tolist(), strict=True)
+            for at, odd in found[kind]
+        ]
+
+    def _learn(self, pieces: list[Piece], copies: list[int]) -> None:
         """Cluster the distinct bodies; the main leaders are those with at least `min_layers - 1` bodies."""
-        counts = self._count = Counter(body for body in bodies if body)
-        self._leader = clusters((body for body in bodies if body), self.likeness, self.similarity)
+        counts = self._count = Counter()
+        for piece, times in zip(pieces, copies, strict=True):
+            for body in piece.bodies(self.max_period):
+                if body:
+                    counts[body] += times
+        self._leader = clusters(counts, self.likeness, self.similarity)
         self._size = Counter()
+        self._extras = {}
         for body, count in counts.items():
             self._size[self._leader[body]] += count
         least = self.min_layers - 1
         self._main = sorted((body for body in self._size if self._size[body] >= least), key=lambda b: -self._size[b])
 
-    def _restored(
-        self, anchors: Anchors, bodies: list[bytes], core: bytes, borders: Ints
-    ) -> tuple[list[int], list[int]]:
-        """Anchor positions with lost ones put back.
+    def _restored(self, piece: Piece) -> Piece:
+        """A piece with lost anchors put back.
 
         A body like two or three much more frequent ones in a row lacks one or two anchors. Before the first
         anchor of a segment and after its last one, a whole frequent body with the neighbouring half layer
         beside it lacks one, too.
         """
-        at, segment = [], []
-        places, segments_of = anchors.at.tolist(), anchors.segment.tolist()
-        for i, (position, mine, body) in enumerate(zip(places, segments_of, bodies, strict=True)):
-            if not i or segments_of[i - 1] != mine:
-                start = int(np.searchsorted(borders, mine))
-                lost = self._lost_before(core[max(start, position - 2 * self.max_period) : position])
-                at += [position - back for back in lost]
-                segment += [mine] * len(lost)
+        text, first, last = piece.text, piece.at[0], piece.at[-1]
+        reach = 2 * self.max_period
+        at = [first - back for back in self._lost_before(text[max(0, first - reach) : first])]
+        for position, body in zip(piece.at, piece.bodies(self.max_period), strict=True):
             at.append(position)
-            segment.append(mine)
-            if not body and (i + 1 == len(places) or segments_of[i + 1] != mine):
-                stop = int(np.searchsorted(borders, mine, side="right"))
-                lost = self._lost_after(core[position : min(stop, position + 2 * self.max_period)])
-            else:
-                lost = self._lost(body) if body else []
-            at += [position + offset for offset in lost]
-            segment += [mine] * len(lost)
-        return at, segment
+            at += [position + offset for offset in self._lost(body)] if body else []
+        at += [last + offset for offset in self._lost_after(text[last : last + reach])]
+        return Piece(text, tuple(at))
 
     def _lost(self, body: bytes) -> list[int]:
         known = self._broken.get(body)
@@ -231,22 +250,20 @@ class Finder:
                 return [len(leader)]
         return []
 
-    def _in_segment(self, at: list[int], bodies: list[bytes], segment: int) -> list[Run]:
-        """The runs of one segment."""
+    def _in_piece(self, piece: Piece) -> list[tuple[list[int], int]]:
+        """The runs of one segment: where each layer's first anchor stands, and how many layers are odd."""
+        bodies = piece.bodies(self.max_period)
         units = self._units(bodies)
-        stretches = self._stretches(bodies, units)
         out = []
-        for first, stop in stretches:
-            layers = [tuple(at[a:b]) for a, b in units[first:stop]]
+        for first, stop in self._stretches(bodies, units):
             labels = [self._label(bodies, unit) for unit in units[first:stop]]
             common = Counter(label for label in labels if label).most_common(1)
-            if len(layers) < self.min_layers or not common or common[0][1] < 2:
+            if stop - first < self.min_layers or not common or common[0][1] < 2:
                 continue
             if sum(heavies(body) for body in common[0][0]) < 3:
                 continue
             odd = sum(1 for label in labels[:-1] if not self._frequent(label))
-            width = Counter(len(layer) for layer in layers).most_common(1)[0][0]
-            out.append(Run(tuple(layers), segment, width, odd))
+            out.append(([piece.at[a] for a, _ in units[first:stop]], odd))
         return out
 
     def _label(self, bodies: list[bytes], unit: tuple[int, int]) -> tuple[bytes, ...]:
@@ -265,7 +282,7 @@ class Finder:
         which bodies are about as like as at the best lag.
         """
         n = len(bodies)
-        feeds = [has_feed_forward(self._leader[body]) if body else True for body in bodies]
+        feeds = [self._feeds_forward(self._leader[body]) if body else True for body in bodies]
         main = [feeds[i] for i in range(n) if bodies[i] and self._leader[bodies[i]] in self._main]
         if all(main):
             return [(i, i + 1) for i in range(n)]
@@ -284,6 +301,12 @@ class Finder:
             return [(i, i + 1) for i in range(n)]
         unit = self._lag(bodies)
         return [(i, min(i + unit, n)) for i in range(0, n, unit)]
+
+    def _feeds_forward(self, body: bytes) -> bool:
+        known = self._feeds.get(body)
+        if known is None:
+            known = self._feeds[body] = has_feed_forward(body)
+        return known
 
     def _lag(self, bodies: list[bytes]) -> int:
         """The smallest lag of 1 to 3 whose mean likeness comes within 0.08 of the best."""
@@ -341,10 +364,13 @@ class Finder:
         return set(extra)
 
     def _extra(self, body: bytes) -> int:
-        if self._leader[body] in self._main:
-            return heavies(body) - heavies(self._leader[body])
-        leader = nearest(body, self._main, self.likeness, 0.0)
-        return heavies(body) - heavies(leader) if leader else 0
+        """How many heavy tokens a body has more than its nearest frequent one."""
+        known = self._extras.get(body)
+        if known is None:
+            leader = self._leader[body]
+            near = leader if leader in self._main else nearest(body, self._main, self.likeness, 0.0)
+            known = self._extras[body] = heavies(body) - heavies(near) if near else 0
+        return known
 
     def _parted(self, labels: list[tuple[bytes, ...]], start: int, stop: int) -> list[tuple[int, int]]:
         """Parts `[start, stop)` where one frequent body gives way to another for good.

@@ -10,7 +10,7 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints
-from traceir_passes.group.hosts import enclosing, nearest_of, owners, sums
+from traceir_passes.group.hosts import enclosing, nearest_of, owners, split, sums
 from traceir_passes.group.stack import Direction, Stack
 
 START: Final = 0.90
@@ -115,8 +115,7 @@ def _stacks(
         mine = place[level]
         found = np.where(mine[:, :1] >= 0, mine, found)
     out = []
-    for group, (direction, _, title) in enumerate(accepted):
-        chosen = np.flatnonzero(found[:, 0] == group)
+    for (direction, _, title), chosen in zip(accepted, split(found[:, 0], len(accepted)), strict=True):
         used, order = np.unique(found[chosen, 1], return_inverse=True)
         rows = work[chosen]
         lane = int(np.bincount(module["lane"][rows]).argmax())

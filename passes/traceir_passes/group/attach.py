@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints, Mask
-from traceir_passes.group.stack import Stack
+from traceir_passes.group.stack import Stack, joined
 from traceir_passes.group.tokens import LaneWork
+
+
+@attrs.frozen(eq=False)
+class _Others:
+    """Work on the lanes beside one lane that no stack owns from the start, in order of start and of launch."""
+
+    rows: Ints
+    starts: Ints
+    launched: Ints
+    calls: Ints
+
+    @classmethod
+    def of(cls, module: tir.Module, rows: Ints) -> _Others:
+        """Sort the rows; `launched` are those with a launch, `calls` the starts of their launches."""
+        rows = rows[np.argsort(module["ts"][rows], kind="stable")]
+        launched = rows[module.launch[rows] >= 0]
+        calls: Ints = module["ts"][module.launch[launched]]
+        order = np.argsort(calls, kind="stable")
+        return cls(rows, module["ts"][rows], launched[order], calls[order])
+
+    def near(self, module: tir.Module, stack: Stack, after: int) -> Ints:
+        """The rows that may join a stack: started or launched from its first work to what follows it."""
+        own = stack.rows if after < 0 else np.append(stack.rows, after)
+        launch = module.launch[own]
+        calls = module["ts"][launch[launch >= 0]]
+        ends = module.end[own].max() if after >= 0 else np.iinfo(np.int64).max
+        low, high = np.searchsorted(self.starts, [module["ts"][own].min(), ends]).tolist()
+        if len(calls):
+            first, stop = np.searchsorted(self.calls, [calls.min(), calls.max() + 1]).tolist()
+            return np.union1d(self.rows[low:high], self.launched[first:stop])
+        return np.sort(self.rows[low:high])
 
 
 def with_other_lanes(
@@ -23,36 +56,47 @@ def with_other_lanes(
     """
     taken = np.zeros(len(module), bool)
     guessed = np.zeros(len(module), bool)
-    for stack in stacks:
-        taken[stack.rows] = True
-    device = module.device
+    taken[joined(stacks)[0]] = True
+    device = module.device[[int(stack.rows[0]) for stack in stacks]].tolist()
+    beside = _beside(module, works, zip([stack.lane for stack in stacks], device, strict=True), taken)
+    own = {work.lane: work for work in works}
     out = []
-    for stack in stacks:
-        here = int(device[stack.rows[0]])
-        beside = [work for work in works if work.lane != stack.lane and module.lanes[work.lane].device == here]
-        others = np.concatenate([np.empty(0, np.int64), *(work.rows for work in beside)]).astype(np.int64)
+    for stack, number in zip(stacks, device, strict=True):
+        here = beside[(stack.lane, number)]
+        after = _next_on_lane(own[stack.lane], stack) if len(here.rows) else -1
+        others = here.near(module, stack, after) if len(here.rows) else here.rows
         others = others[~taken[others]]
-        if not len(others) or not len(stack.rows):
+        if not len(others):
             out.append(stack)
             continue
         reduces = np.isin(tokens[others], np.frombuffer(b"RX", np.uint8))
-        after = _next_on_lane(works, stack)
         layer = _by_launch(module, stack, others, reduces, after)
         by_time = (layer == -1) & _shares_launch(module, stack, others)
         layer[by_time] = _by_time(module, stack, others[by_time], reduces[by_time], after)
-        joined = layer >= 0
-        guessed[others[joined & by_time]] = True
-        taken[others[joined]] = True
-        rows = np.concatenate([stack.rows, others[joined]])
-        layers = np.concatenate([stack.layer, layer[joined]])
+        joins = layer >= 0
+        guessed[others[joins & by_time]] = True
+        taken[others[joins]] = True
+        rows = np.concatenate([stack.rows, others[joins]])
+        layers = np.concatenate([stack.layer, layer[joins]])
         order = np.argsort(rows, kind="stable")
         out.append(attrs.evolve(stack, rows=rows[order], layer=layers[order]))
     return out, guessed
 
 
-def _next_on_lane(works: list[LaneWork], stack: Stack) -> int:
+def _beside(
+    module: tir.Module, works: list[LaneWork], homes: Iterable[tuple[int, int]], taken: Mask
+) -> dict[tuple[int, int], _Others]:
+    """For each lane with stacks, and the device of their work, the free work on the device's other lanes."""
+    out = {}
+    for lane, here in set(homes):
+        mine = [work.rows for work in works if work.lane != lane and module.lanes[work.lane].device == here]
+        rows = np.concatenate([np.empty(0, np.int64), *mine]).astype(np.int64)
+        out[(lane, here)] = _Others.of(module, rows[~taken[rows]])
+    return out
+
+
+def _next_on_lane(work: LaneWork, stack: Stack) -> int:
     """The row that follows the stack on its lane, or -1."""
-    work = next(work for work in works if work.lane == stack.lane)
     at = int(np.searchsorted(work.rows, stack.rows[-1], side="right"))
     return int(work.rows[at]) if at < len(work) else -1
 
@@ -127,3 +171,18 @@ def ended_before(module: tir.Module, rows: Array, starts: Array) -> Array:
     order = np.argsort(ends, kind="stable")
     at = np.searchsorted(ends[order], starts, side="right") - 1
     return np.where(at >= 0, order[np.maximum(at, 0)], -1)
+
+
+def ended_before_within(ended: tuple[Array, Array], starting: tuple[Array, Array]) -> Ints:
+    """For each start the position of the end in its own group that is the last one at or before it, or -1.
+
+    Both are given as times and groups. O(n log n), by one sort of both: ends stand before starts of the same time.
+    """
+    size = len(ended[0])
+    time, group = np.concatenate([ended[0], starting[0]]), np.concatenate([ended[1], starting[1]])
+    order = np.lexsort((time, group))
+    last = np.maximum.accumulate(np.where(order < size, np.arange(len(order)), -1))
+    found = np.where(last >= 0, order[last], -1)
+    out = np.empty(len(order), np.int64)
+    out[order] = np.where((found >= 0) & (group[found] == group[order]), found, -1)
+    return out[size:]

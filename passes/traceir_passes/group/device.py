@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+from collections.abc import Sequence
 
 import attrs
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 import traceir as tir
 from traceir.ir import Array, Ints
 from traceir_passes.group.anchors import Finder, Run, find_anchors, segments
-from traceir_passes.group.phase import Course, Layout, allowed, choose, course, lay, recurrence, tolerant
+from traceir_passes.group.phase import Course, Courses, Layout, choose, recurrence, tolerant
 from traceir_passes.group.repeats import Repeat, tandem_repeats
 from traceir_passes.group.stack import Direction, Stack
 from traceir_passes.group.tokens import LaneWork
@@ -34,12 +35,33 @@ class DeviceOptions:
 
 @attrs.frozen(eq=False)
 class _Found:
-    """A run with its place on the lane and how far method A confirms it."""
+    """A run with its place on the lane, between bounds, and how far method A confirms it."""
 
     direction: Direction
-    run: Run
-    course: Course
+    at: Ints
+    first: int
+    stop: int
+    odd: int
     agreed: bool
+
+
+@attrs.frozen(eq=False)
+class _Laid:
+    """A run laid out: its course and where that lies on the lane, its layers, and whether their border is a guess."""
+
+    found: _Found
+    course: Course
+    base: int
+    layout: Layout
+    guessed: bool
+
+
+@attrs.frozen(eq=False)
+class _Pattern:
+    """What runs of one layout share: the layer of each of their rows, and the checks."""
+
+    layer: Ints
+    checks: dict[str, bool]
 
 
 def device_stacks(module: tir.Module, work: LaneWork, cuts: Ints, options: DeviceOptions) -> list[Stack]:
@@ -47,67 +69,78 @@ def device_stacks(module: tir.Module, work: LaneWork, cuts: Ints, options: Devic
     if not len(work.core):
         return []
     segment, _ = segments(work, cuts)
-    found = _find(module, work, segment, options)
-    layouts, guesses = _laid(found)
-    return [
-        _stack(work, item, layout, guess, options) for item, layout, guess in zip(found, layouts, guesses, strict=True)
-    ]
+    laid = _laid(_find(module, work, segment, options), Courses(work))
+    patterns: dict[tuple[Layout, bool, int], _Pattern] = {}
+    return [_stack(work, item, patterns, options) for item in laid]
 
 
-def _laid(found: list[_Found]) -> tuple[list[Layout], list[bool]]:
-    """The layouts of the runs of a lane in order; a run's end bounds the next, whose phase it may decide."""
-    memo: dict[tuple[bytes, bytes, int], int] = {}
-    courses = [item.course for item in found]
-    layouts: list[Layout] = []
-    offsets: dict[bytes, tuple[int, bool]] = {}
+def _laid(found: list[_Found], courses: Courses) -> list[_Laid]:
+    """The runs of a lane laid out in order; a run's end bounds the next, whose phase it may decide."""
+    firsts = [item.first for item in found]
+    placed = [courses.course(item.at, item.first, item.stop) for item in found]
+    out: list[_Laid] = []
     for _ in range(2):
-        offsets = _phases(courses)
-        layouts, bounded, bound = [], [], 0
-        for item in courses:
-            placed = attrs.evolve(item, first=max(item.first, bound))
-            layouts.append(lay(placed, offsets[item.template][0], memo))
-            bounded.append(placed)
-            bound = layouts[-1].starts[-1]
-        if all(new.first == old.first for new, old in zip(bounded, courses, strict=True)):
+        offsets = _phases([course for course, _ in placed], courses)
+        out, bounded, bound = [], [], 0
+        for k, item in enumerate(found):
+            first = max(firsts[k], bound)
+            course, base = placed[k] if first == firsts[k] else courses.course(item.at, first, item.stop)
+            offset, guess = offsets[course.template]
+            layout = courses.lay(course, offset)
+            out.append(_Laid(item, course, base, layout, guess))
+            bounded.append(first)
+            bound = base + layout.starts[-1]
+        if bounded == firsts:
             break
-        courses = bounded
-    return layouts, [offsets[item.template][1] for item in courses]
+        firsts, placed = bounded, [(item.course, item.base) for item in out]
+    return out
 
 
 def _find(module: tir.Module, work: LaneWork, segment: Ints, options: DeviceOptions) -> list[_Found]:
     """The runs of both directions in order of time, each within its bounds."""
+    borders = segment[work.core]
     pairs: list[tuple[Direction, Run]] = []
     for direction, anchors in find_anchors(work, segment, module).items():
         finder = Finder(options.similarity, options.min_layers, options.max_period, options.max_odd)
         side: Direction = "backward" if direction == "backward" else "forward"
-        pairs += [(side, run) for run in finder.runs(anchors, work.core_text, segment[work.core])]
+        pairs += [(side, run) for run in finder.runs(anchors, work.core_text, borders)]
     if not pairs:
         return []
-    pairs.sort(key=lambda pair: pair[1].layers[0])
-    repeats = tandem_repeats(work.tokens[work.core], segment[work.core], max_period=options.max_period)
-    lows = np.searchsorted(segment, [run.segment for _, run in pairs], side="left")
-    highs = np.searchsorted(segment, [run.segment for _, run in pairs], side="right")
-    begins = [int(work.core[run.layers[0][0]]) for _, run in pairs]
+    pairs.sort(key=lambda pair: int(pair[1].at[0]))
+    repeats = tandem_repeats(work.tokens[work.core], borders, max_period=options.max_period)
+    lows = np.searchsorted(segment, [run.segment for _, run in pairs], side="left").tolist()
+    highs = np.searchsorted(segment, [run.segment for _, run in pairs], side="right").tolist()
+    places = [work.core[run.at] for _, run in pairs]
+    begins = [int(at[0]) for at in places]
+    known: dict[tuple[bytes, tuple[Repeat, ...]], bool] = {}
     out = []
     for i, (direction, run) in enumerate(pairs):
-        at = tuple(work.core[[layer[0] for layer in run.layers]].tolist())
-        stop = min([int(highs[i]), *(begin for begin in begins[i + 1 : i + 2] if begin > at[-1])])
-        placed = course(work, at, int(lows[i]), stop)
-        out.append(_Found(direction, run, placed, _agree(run, repeats)))
+        stop = min([highs[i], *(begin for begin in begins[i + 1 : i + 2] if begin > places[i][-1])])
+        agreed = _agree(run, repeats, known)
+        out.append(_Found(direction, places[i], lows[i], stop, run.odd, agreed))
     return out
 
 
-def _agree(run: Run, repeats: list[Repeat]) -> bool:
-    """Whether repeats cover the run's anchors: all but one layer at each end of a repeat (borders may be fused).
+def _agree(run: Run, repeats: list[Repeat], known: dict[tuple[bytes, tuple[Repeat, ...]], bool]) -> bool:
+    """Whether repeats confirm a run; runs and repeats that lie alike are compared once."""
+    begin, end = int(run.at[0]), int(run.at[-1])
+    start = bisect.bisect_right(repeats, begin, key=lambda repeat: repeat.stop)
+    near = itertools.takewhile(lambda repeat: repeat.start <= end, itertools.islice(repeats, start, None))
+    moved = tuple(Repeat(repeat.start - begin, repeat.stop - begin, repeat.period) for repeat in near)
+    firsts = run.at - begin
+    key = firsts.tobytes(), moved
+    if key not in known:
+        known[key] = _covered(firsts, moved)
+    return known[key]
+
+
+def _covered(firsts: Ints, repeats: Sequence[Repeat]) -> bool:
+    """Whether repeats cover a run's anchors: all but one layer at each end of a repeat (borders may be fused).
 
     A repeat counts if its body holds whole layers: the same number of layers in every period.
     """
-    firsts = np.array([layer[0] for layer in run.layers])
     covered, used = 0, 0
-    start = bisect.bisect_right(repeats, int(firsts[0]), key=lambda repeat: repeat.stop)
-    for repeat in itertools.islice(repeats, start, None):
-        if repeat.start > firsts[-1]:
-            break
+    for repeat in repeats:
         inside = firsts[(firsts >= repeat.start) & (firsts < repeat.stop)]
         phases = (inside - repeat.start) % repeat.period
         if len(inside) and len(set(np.unique(phases, return_counts=True)[1].tolist())) <= 2:
@@ -116,52 +149,54 @@ def _agree(run: Run, repeats: list[Repeat]) -> bool:
     return used > 0 and covered >= len(firsts) - 2 * used
 
 
-def _phases(courses: list[Course]) -> dict[bytes, tuple[int, bool]]:
+def _phases(runs: list[Course], courses: Courses) -> dict[bytes, tuple[int, bool]]:
     """The offset of the layer border in each template, decided by all runs that share it."""
     groups: dict[bytes, list[Course]] = {}
-    for item in courses:
+    for item in runs:
         groups.setdefault(item.template, []).append(item)
     out = {}
     for template, members in groups.items():
-        ranges = [allowed(member) for member in members]
+        ranges = [courses.allowed(member) for member in members]
         if not any(ranges):
             ranges = [tolerant(member) for member in members[:8]]
         out[template] = choose(template, ranges)
     return out
 
 
-def _stack(work: LaneWork, item: _Found, layout: Layout, guessed: bool, options: DeviceOptions) -> Stack:
+def _stack(
+    work: LaneWork, item: _Laid, patterns: dict[tuple[Layout, bool, int], _Pattern], options: DeviceOptions
+) -> Stack:
     """The stack of a run that has been laid out, with its checks."""
-    starts = layout.starts
-    sizes = [b - a for a, b in itertools.pairwise(starts)]
-    layer = np.repeat(np.arange(len(sizes)), sizes)
-    rows = work.rows[starts[0] : starts[-1]]
+    starts = item.layout.starts
+    key = item.layout, item.found.agreed, item.found.odd
+    if key not in patterns:
+        layer = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        patterns[key] = _Pattern(layer, _checks(item, layer, options))
     return Stack(
         lane=work.lane,
         evidence="device",
-        direction=item.direction,
-        layers=len(sizes),
-        rows=rows,
-        layer=layer,
-        start=BOTH if item.agreed else ONE,
-        checks=_checks(work, item, layout, options),
-        cut=layout.cut_first or layout.cut_last,
-        guessed=guessed,
+        direction=item.found.direction,
+        layers=len(starts) - 1,
+        rows=work.rows[item.base + starts[0] : item.base + starts[-1]],
+        layer=patterns[key].layer,
+        start=BOTH if item.found.agreed else ONE,
+        checks=patterns[key].checks,
+        cut=item.layout.cut_first or item.layout.cut_last,
+        guessed=item.guessed,
     )
 
 
-def _checks(work: LaneWork, item: _Found, layout: Layout, options: DeviceOptions) -> dict[str, bool]:
+def _checks(item: _Laid, layer: Ints, options: DeviceOptions) -> dict[str, bool]:
     """Independent checks: exact names recur (on sound traces), bodies are alike, counts of collectives agree."""
-    starts = layout.starts
-    tokens = work.tokens[starts[0] : starts[-1]]
-    layer = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    layout, starts = item.layout, item.layout.starts
+    tokens = np.frombuffer(item.course.text[starts[0] : starts[-1]], np.uint8)
     checks: dict[str, bool] = {}
-    if item.agreed:
-        share = recurrence(work.names, starts)
+    if item.found.agreed:
+        share = recurrence(item.course.names, starts)
         if share is not None:
             checks["autocorrelation"] = share >= options.autocorrelation
     else:
-        checks["like_bodies"] = item.run.odd <= 0.1 * len(item.run.layers)
+        checks["like_bodies"] = item.found.odd <= 0.1 * len(item.found.at)
     reductions = np.bincount(layer[np.isin(tokens, _REDUCTIONS)], minlength=len(starts) - 1)
     if reductions.any() and not (layout.cut_first or layout.cut_last):
         checks["collectives"] = float(np.mean(reductions == np.bincount(reductions).argmax())) >= MOST

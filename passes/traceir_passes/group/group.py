@@ -8,16 +8,18 @@ import attrs
 import numpy as np
 
 import traceir as tir
-from traceir.ir import Array
+from traceir.ir import Array, Mask
 from traceir_passes.group import attach, reconcile, steps
 from traceir_passes.group.annotations import annotation_stacks
 from traceir_passes.group.columns import BASES, REASONS, WRITES
 from traceir_passes.group.device import DeviceOptions, device_stacks
+from traceir_passes.group.layers import all_layers
 from traceir_passes.group.modules import module_stacks
+from traceir_passes.group.outside import label_edges
 from traceir_passes.group.report import GroupReport, build_report
-from traceir_passes.group.stack import Stack
+from traceir_passes.group.stack import Stack, joined
 from traceir_passes.group.tokens import LaneWork, event_tokens, lane_works
-from traceir_passes.group.write import label_edges, write_layers, write_steps
+from traceir_passes.group.write import write_trees
 
 
 @attrs.frozen
@@ -120,7 +122,7 @@ class Group(tir.Pass):
         stacks, remarks = reconcile.chosen_stacks(ranked, len(module), self.min_layers)
         for remark in remarks:
             context.remark(self.name(), remark)
-        stacks = reconcile.with_unlaunched(works, stacks, len(module))
+        stacks = reconcile.with_unlaunched(module, works, stacks)
         stacks = reconcile.replay_check(module, works, stacks)
         return self._sure(reconcile.marked_partial(works, stacks), context)
 
@@ -147,22 +149,25 @@ class Group(tir.Pass):
         reason: str | None,
     ) -> tir.Module:
         stacks, guessed = attach.with_other_lanes(module, works, stacks, tokens)
-        basis = np.full(len(module), -1, np.int16)
-        for stack in stacks:
-            by_launch = (module.launch[stack.rows] >= 0) & (stack.evidence != "device")
-            basis[stack.rows] = np.where(by_launch, BASES.index("measured"), BASES.index("derived"))
-        basis[guessed & (basis >= 0)] = BASES.index("guessed")
+        layers = all_layers(module, tokens, stacks)
         labels = np.full(len(module), -1, np.int64)
         names: list[str] = []
         label_edges(works, stacks, member, labels, names)
-        out = write_layers(module, tokens, stacks, labels, names)
-        out = write_steps(out, found, member)
-        strings, codes = out.strings.encode(names)
-        table = np.append(codes, -1).astype(np.int32)
-        out = out.with_strings(strings).with_columns({"group.label": table[labels], "group.basis": basis})
+        out = write_trees(module, tokens, stacks, layers, found, member, labels, names)
+        out = out.with_columns({"group.basis": _basis(module, stacks, guessed)})
         return out.with_columns(
             {"group.reason": np.array([REASONS.index(reason) if reason else -1], np.int16)}, "module"
         )
+
+
+def _basis(module: tir.Module, stacks: list[Stack], guessed: Mask) -> Array:
+    """How each event's layer is known, as positions in `BASES`."""
+    basis = np.full(len(module), -1, np.int16)
+    rows, owner = joined(stacks)
+    by_launch = np.array([stack.evidence != "device" for stack in stacks], bool)[owner] & (module.launch[rows] >= 0)
+    basis[rows] = np.where(by_launch, BASES.index("measured"), BASES.index("derived"))
+    basis[guessed & (basis >= 0)] = BASES.index("guessed")
+    return basis
 
 
 def _trained(found: list[steps.Step], member: Array, stacks: list[Stack], tokens: Array) -> list[steps.Step]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 import traceir as tir
@@ -47,3 +49,10 @@ def sums(chain: list[Array], values: Array, size: int) -> Ints:
         inside = level >= 0
         np.add.at(total, level[inside], values[inside])
     return total
+
+
+def split(group: Array, count: int) -> list[Ints]:
+    """The positions that belong to each of `count` groups, in order; -1 belongs to none. O(n log n) for all."""
+    order = np.argsort(group, kind="stable")
+    edges = np.searchsorted(group[order], np.arange(count + 1)).tolist()
+    return [order[start:stop] for start, stop in itertools.pairwise(edges)]

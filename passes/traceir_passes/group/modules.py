@@ -11,7 +11,7 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints
-from traceir_passes.group.hosts import enclosing, nearest_of, owners, sums
+from traceir_passes.group.hosts import enclosing, nearest_of, owners, split, sums
 from traceir_passes.group.stack import Stack
 
 START: Final = 0.97
@@ -169,8 +169,7 @@ def _stacks(module: tir.Module, frames: Frames, accepted: list[list[int]]) -> li
         mine = place[level]
         found = np.where(mine[:, :1] >= 0, mine, found)
     out = []
-    for group, members in enumerate(accepted):
-        chosen = np.flatnonzero(found[:, 0] == group)
+    for members, chosen in zip(accepted, split(found[:, 0], len(accepted)), strict=True):
         rows, layer = frames.work[chosen], found[chosen, 1]
         used, order = np.unique(layer, return_inverse=True)
         out.append(

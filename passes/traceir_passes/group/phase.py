@@ -17,14 +17,16 @@ _NORMS = bytes(sorted(map(ord, NORMS)))
 
 @attrs.frozen(eq=False)
 class Course:
-    """A run of layers laid on its lane: the lane position of each layer's first anchor, between two bounds.
+    """A run of layers as it lies on its lane: a window of it, and where in it each layer's first anchor stands.
 
-    `first` and `stop` bound what may belong to the run: separators, the window's ends, neighbouring runs.
-    `template` is the most frequent body from first anchor to first anchor, in tokens of all roles; `variants` are
-    the most frequent bodies, it among them.
+    The window reaches from the lane's start, or from one place before what may belong to the run, to the lane's end
+    or past that. `first` and `stop` bound what may belong to the run: separators, the window's ends, neighbouring
+    runs. So a bound is at the window's edge only where it is at the lane's, and runs that look alike share a course.
+    `variants` are the most frequent bodies from first anchor to first anchor, in tokens of all roles.
     """
 
-    work: LaneWork
+    text: bytes
+    names: Array
     at: tuple[int, ...]
     first: int
     stop: int
@@ -38,28 +40,69 @@ class Course:
     @property
     def head(self) -> bytes:
         """What precedes the first anchor, back to the bound, at most a body long."""
-        return self.work.text[max(self.first, self.at[0] - len(self.template)) : self.at[0]]
+        return self.text[max(self.first, self.at[0] - len(self.template)) : self.at[0]]
 
     @property
     def tail(self) -> bytes:
         """What follows from the last layer's first anchor on, up to the bound, at most two bodies long."""
         longest = max(len(body) for body in self.variants)
-        return self.work.text[self.at[-1] : min(self.stop, self.at[-1] + 2 * longest)]
+        return self.text[self.at[-1] : min(self.stop, self.at[-1] + 2 * longest)]
 
 
-@attrs.frozen
+@attrs.define(eq=False)
+class Courses:
+    """The courses of one lane: runs that look alike, bounds and exact names included, get the same one."""
+
+    work: LaneWork
+    _variants: dict[tuple[bytes, bytes], tuple[bytes, ...]] = attrs.field(factory=dict)
+    _known: dict[tuple[bytes, bytes, bytes, int, int], Course] = attrs.field(factory=dict)
+    _allowed: dict[Course, Allowed | None] = attrs.field(factory=dict)
+    _laid: dict[tuple[Course, int], Layout] = attrs.field(factory=dict)
+    _cuts: dict[tuple[bytes, bytes, int], int] = attrs.field(factory=dict)
+
+    def course(self, at: Ints, first: int, stop: int) -> tuple[Course, int]:
+        """The course of a run whose layers have their first anchors at the lane positions `at`, and its place."""
+        variants = self._bodies(at)
+        begin, end, text = int(at[0]), int(at[-1]), self.work.text
+        low = max(first, begin - len(variants[0]))
+        base = low - 1 if first else 0
+        high = min(len(text), end + 2 * max(len(body) for body in variants) + 1)
+        names = self.work.names[base:high]
+        spots = at - base
+        bounds = low - base if first else 0, min(stop, high) - base
+        key = (text[base:high], names.tobytes(), spots.tobytes(), *bounds)
+        if key not in self._known:
+            self._known[key] = Course(key[0], names, tuple(spots.tolist()), *bounds, variants)
+        return self._known[key], base
+
+    def _bodies(self, at: Ints) -> tuple[bytes, ...]:
+        """The most frequent bodies between first anchors (the first of equally frequent ones)."""
+        key = self.work.text[at[0] : at[-1]], (at - at[0]).tobytes()
+        if key not in self._variants:
+            bodies = [self.work.text[a:b] for a, b in itertools.pairwise(at.tolist())]
+            self._variants[key] = tuple(body for body, _ in Counter(bodies).most_common(4))
+        return self._variants[key]
+
+    def allowed(self, run: Course) -> Allowed | None:
+        """The offsets at which the layers of a course may begin."""
+        if run not in self._allowed:
+            self._allowed[run] = allowed(run)
+        return self._allowed[run]
+
+    def lay(self, run: Course, offset: int) -> Layout:
+        """The layers of a course, given the template offset at which one begins."""
+        if (run, offset) not in self._laid:
+            self._laid[(run, offset)] = lay(run, offset, self._cuts)
+        return self._laid[(run, offset)]
+
+
+@attrs.frozen(eq=False)
 class Layout:
     """Where the layers of a run lie: `starts` has one position more than there are layers (the end)."""
 
     starts: tuple[int, ...]
     cut_first: bool
     cut_last: bool
-
-
-def course(work: LaneWork, at: tuple[int, ...], first: int, stop: int) -> Course:
-    """A run on its lane, with its template (the first of equally frequent bodies)."""
-    bodies = [work.text[a:b] for a, b in itertools.pairwise(at)]
-    return Course(work, at, first, stop, tuple(body for body, _ in Counter(bodies).most_common(4)))
 
 
 @attrs.frozen
@@ -85,7 +128,7 @@ def allowed(run: Course) -> Allowed | None:
     names = min(_name_extent(run), back)
     if run.at[0] - back == 0:
         names = 0
-    if run.at[-1] + ahead == len(run.work):
+    if run.at[-1] + ahead == len(run.text):
         ahead = period - 1
     low, high = max(period - back, 0), min(ahead, period)
     if run.at[0] - back == 0 and not _may_begin(run.template, low):
@@ -131,7 +174,7 @@ def _common(left: bytes, right: bytes) -> int:
 
 def _name_extent(run: Course) -> int:
     """How far back from the first anchor exact names repeat those before some inner anchor."""
-    names, start = run.work.names, run.at[0]
+    names, start = run.names, run.at[0]
     best = 0
     for inner in run.at[1:5]:
         n = min(start - run.first, len(run.template), inner - start)
@@ -254,7 +297,7 @@ def _with_cast(template: bytes, norm: int, possible: list[int]) -> int:
 
 def lay(run: Course, offset: int, memo: dict[tuple[bytes, bytes, int], int]) -> Layout:
     """The layers' positions, given the template offset at which a layer begins. Distinct bodies are aligned once."""
-    template, text = run.template, run.work.text
+    template, text = run.template, run.text
     starts = [0]
     for here, there in zip(run.at, run.at[1:], strict=False):
         body = text[here:there]
@@ -287,7 +330,7 @@ def _first(run: Course, offset: int) -> tuple[int, bool]:
 
 def _is_fragment(run: Course, start: int, layer: bytes) -> bool:
     """Whether all that stands before the first layer, from the window's start on, is the rest of another one."""
-    rest = run.work.text[:start]
+    rest = run.text[:start]
     return run.first == 0 and 0 < start < len(layer) and layer.endswith(rest) and heavies(rest) > 0
 
 

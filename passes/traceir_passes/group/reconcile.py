@@ -9,7 +9,7 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints
-from traceir_passes.group.stack import Stack
+from traceir_passes.group.stack import Stack, joined
 from traceir_passes.group.tokens import LaneWork
 
 
@@ -87,31 +87,31 @@ def _unowned(stack: Stack, free: Array, min_layers: int) -> Stack | None:
     )
 
 
-def with_unlaunched(works: list[LaneWork], stacks: list[Stack], size: int) -> list[Stack]:
+def with_unlaunched(module: tir.Module, works: list[LaneWork], stacks: list[Stack]) -> list[Stack]:
     """Stacks found by launches, joined by work without a launch that stands between members of one layer."""
     out = []
-    taken = np.zeros(size, bool)
+    taken = np.zeros(len(module), bool)
+    taken[joined(stacks)[0]] = True
+    lost = {work.lane: work.rows[(work.launch < 0) & ~taken[work.rows]] for work in works}
     for stack in stacks:
-        taken[stack.rows] = True
-    lost = {work.lane: np.flatnonzero((work.launch < 0) & ~taken[work.rows]) for work in works}
-    for stack in stacks:
-        orphans = lost[stack.lane]
-        if stack.evidence == "device" or not len(orphans):
+        if stack.evidence == "device" or not len(lost[stack.lane]):
             out.append(stack)
             continue
-        work = next(work for work in works if work.lane == stack.lane)
-        layer = np.full(size, -1, np.int64)
-        layer[stack.rows] = stack.layer
-        mine = layer[work.rows]
-        known = np.flatnonzero(mine >= 0)
+        own = module["lane"][stack.rows] == stack.lane
+        known, layer = stack.rows[own], stack.layer[own]
+        first, stop = np.searchsorted(lost[stack.lane], [stack.rows[0], stack.rows[-1]]).tolist()
+        orphans = lost[stack.lane][first:stop]
         at = np.searchsorted(known, orphans)
         inside = (at > 0) & (at < len(known))
-        left, right = known[np.maximum(at - 1, 0)], known[np.minimum(at, len(known) - 1)]
-        joined = inside & (mine[left] == mine[right])
-        rows = np.concatenate([stack.rows, work.rows[orphans[joined]]])
-        layers = np.concatenate([stack.layer, mine[left[joined]]])
+        orphans, left = orphans[inside], layer[at[inside] - 1]
+        joins = left == layer[at[inside]]
+        if not joins.any():
+            out.append(stack)
+            continue
+        rows = np.concatenate([stack.rows, orphans[joins]])
+        layers = np.concatenate([stack.layer, left[joins]])
         order = np.argsort(rows, kind="stable")
-        out.append(attrs.evolve(stack, rows=rows[order], layer=layers[order], partial=stack.partial or joined.any()))
+        out.append(attrs.evolve(stack, rows=rows[order], layer=layers[order], partial=True))
     return out
 
 
@@ -121,19 +121,35 @@ def marked_partial(works: list[LaneWork], stacks: list[Stack]) -> list[Stack]:
     first = {work.lane: int(work.rows[np.argmax(work.launch >= 0)]) for work in works if (work.launch >= 0).any()}
     for stack in stacks:
         early = stack.lane in first and int(stack.rows[-1]) < first[stack.lane]
-        out.append(attrs.evolve(stack, partial=bool(stack.partial or stack.cut or early)))
+        partial = bool(stack.partial or stack.cut or early)
+        out.append(stack if partial == stack.partial else attrs.evolve(stack, partial=partial))
     return out
 
 
 def in_steps(stacks: list[Stack], step: Array) -> list[Stack]:
     """Stacks with the step that most of their work belongs to."""
     out = []
-    for stack in stacks:
-        mine = step[stack.rows]
-        known = mine[mine >= 0]
-        most = int(np.bincount(known).argmax()) if len(known) * 2 > len(mine) else -1
+    low, high = _extremes(step, stacks)
+    for stack, first, last in zip(stacks, low, high, strict=True):
+        most = first
+        if first != last:
+            mine = step[stack.rows]
+            known = mine[mine >= 0]
+            least = int(known.min())
+            most = least + int(np.bincount(known - least).argmax()) if len(known) * 2 > len(mine) else -1
         out.append(attrs.evolve(stack, step=most))
     return out
+
+
+def _extremes(values: Array, stacks: list[Stack]) -> tuple[list[int], list[int]]:
+    """The least and the greatest of the rows' values in each stack."""
+    rows, _ = joined(stacks)
+    if not stacks:
+        return [], []
+    sizes = np.array([len(stack.rows) for stack in stacks])
+    starts = np.cumsum(sizes) - sizes
+    mine = values[rows]
+    return np.minimum.reduceat(mine, starts).tolist(), np.maximum.reduceat(mine, starts).tolist()
 
 
 def replay_check(module: tir.Module, works: list[LaneWork], stacks: list[Stack]) -> list[Stack]:
@@ -143,9 +159,8 @@ def replay_check(module: tir.Module, works: list[LaneWork], stacks: list[Stack])
     sizes = np.bincount(launch[is_graph[launch]], minlength=len(module) + 1)
     groups: dict[tuple[int, str], list[int]] = {}
     homes: list[int | None] = []
-    for number, stack in enumerate(stacks):
-        calls = np.unique(module.launch[stack.rows])
-        home = int(calls[0]) if len(calls) == 1 and is_graph[calls[0]] else None
+    for number, (stack, first, last) in enumerate(zip(stacks, *_extremes(module.launch, stacks), strict=True)):
+        home = first if first == last and is_graph[first] else None
         homes.append(home)
         if home is not None:
             groups.setdefault((stack.layers, stack.direction), []).append(number)

@@ -24,15 +24,21 @@ def tandem_repeats(tokens: Array, segment: Ints, *, max_period: int, copies: int
     """Maximal runs of at least `copies` copies of a body that has two heavy tokens and an attention, conv or softmax.
 
     `tokens` are core tokens (uint8) and `segment` the stretch each lies in; no repeat crosses a stretch. Smallest
-    periods first, so bodies are primitive; runs do not overlap. O(n · max_period) with one comparison per period.
+    periods first, so bodies are primitive; runs do not overlap. O(n · max_period) at most, with one comparison per
+    period; the search ends when no stretch has room for a longer one.
     """
     n = len(tokens)
     free = np.ones(n, bool)
     found: list[Repeat] = []
     heavy = np.append(0, np.cumsum(IS_HEAVY[tokens]))
     anchors = np.append(0, np.cumsum(_ANCHOR_LIKE[tokens]))
-    longest = int(np.bincount(segment - segment.min()).max()) if n else 0
+    place = segment - segment.min() if n else segment
+    longest = int(np.bincount(place).max()) if n else 0
+    fits = longest // copies
     for period in range(3, min(max_period, longest // copies) + 1):
+        if period > fits:
+            break
+        before = len(found)
         same = (tokens[:-period] == tokens[period:]) & (segment[:-period] == segment[period:])
         for start, stop in _long_runs(same, (copies - 1) * period):
             end = stop + period
@@ -43,6 +49,8 @@ def tandem_repeats(tokens: Array, segment: Ints, *, max_period: int, copies: int
                 continue
             free[start:end] = False
             found.append(Repeat(start, end, period))
+        if len(found) > before:  # longer periods need room that is still free
+            fits = int(np.bincount(place[free], minlength=1).max()) // copies
     return sorted(found, key=lambda repeat: repeat.start)
 
 

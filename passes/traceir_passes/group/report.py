@@ -9,7 +9,7 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints, Mask
-from traceir_passes.group.stack import EVIDENCE
+from traceir_passes.group.stack import DIRECTIONS, EVIDENCE
 from traceir_passes.group.steps import PHASES
 
 
@@ -125,9 +125,14 @@ def _extents(module: tir.Module, leaf: Array, count: int) -> tuple[Ints, Ints]:
     """First start and last end of the live events of each region; start above end where there are none."""
     first = np.full(count, np.iinfo(np.int64).max)
     last = np.full(count, np.iinfo(np.int64).min)
-    mine = (leaf >= 0) & module.live
-    np.minimum.at(first, leaf[mine], module["ts"][mine])
-    np.maximum.at(last, leaf[mine], module.end[mine])
+    rows = np.flatnonzero((leaf >= 0) & module.live)
+    owner = leaf[rows]
+    order = np.argsort(owner, kind="stable")  # nearly sorted already, since both go by time
+    rows, owner = rows[order], owner[order]
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    if len(starts):
+        first[owner[starts]] = np.minimum.reduceat(module["ts"][rows], starts)
+        last[owner[starts]] = np.maximum.reduceat(module.end[rows], starts)
     return first, last
 
 
@@ -141,28 +146,31 @@ def _stacks(module: tir.Module) -> tuple[StackReport, ...]:
     layers = np.bincount(number[tree.parent[tree.of_kind("layer")]], minlength=len(regions))
     kernel = module.is_kind("dev.kernel") & module.work & (leaf >= 0)
     kernels = np.bincount(leaf[kernel], minlength=len(regions))
-    templates, directions, checks = (module.text(f"group.{name}") for name in ("template", "direction", "checks"))
-    out = []
-    for k, region in enumerate(regions.tolist()):
-        step = int(module["group.step"][region])
-        out.append(
-            StackReport(
-                lane=module.lanes[int(module["group.lane"][region])].name,
-                step=step if step >= 0 else None,
-                layers=int(layers[k]),
-                partial=bool(module["group.partial"][region]),
-                evidence=EVIDENCE[int(module["group.evidence"][region])],
-                confidence=float(module["group.confidence"][region]),
-                kernels=int(kernels[k]),
-                template=templates[region] or "",
-                kernels_per_layer=int(module["group.kernels_per_layer"][region]),
-                direction=directions[region] or "forward",
-                start_ns=int(first[k]),
-                end_ns=int(last[k]),
-                checks=checks[region] or "",
-            )
+    templates, checks = (module.strings.decode(module[f"group.{name}"][regions]) for name in ("template", "checks"))
+    directions = [DIRECTIONS[code] if code >= 0 else None for code in module["group.direction"][regions].tolist()]
+    columns = {
+        name: module[f"group.{name}"][regions].tolist()
+        for name in ("step", "lane", "partial", "evidence", "confidence", "kernels_per_layer")
+    }
+    lanes = [lane.name for lane in module.lanes]
+    return tuple(
+        StackReport(
+            lane=lanes[columns["lane"][k]],
+            step=columns["step"][k] if columns["step"][k] >= 0 else None,
+            layers=int(layers[k]),
+            partial=columns["partial"][k],
+            evidence=EVIDENCE[columns["evidence"][k]],
+            confidence=columns["confidence"][k],
+            kernels=int(kernels[k]),
+            template=templates[k] or "",
+            kernels_per_layer=columns["kernels_per_layer"][k],
+            direction=directions[k] or "forward",
+            start_ns=int(first[k]),
+            end_ns=int(last[k]),
+            checks=checks[k] or "",
         )
-    return tuple(out)
+        for k in range(len(regions))
+    )
 
 
 def _layers(module: tir.Module) -> tuple[LayerReport, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -54,14 +54,13 @@ def common_lengths(left: bytes, right: bytes) -> list[int]:
     return out
 
 
-def clusters(bodies: Iterable[bytes], likeness: Likeness, least: float) -> dict[bytes, bytes]:
-    """For each distinct body the leader of its cluster.
+def clusters(counts: Mapping[bytes, int], likeness: Likeness, least: float) -> dict[bytes, bytes]:
+    """For each distinct body, given with how often it occurs, the leader of its cluster.
 
     Leaders are taken in order of frequency: a body that is like no leader so far becomes one; then every body
     goes to its nearest leader. Bodies that begin with different tokens never share a cluster. Cost: distinct
     bodies times leaders, not the number of bodies.
     """
-    counts = Counter(bodies)
     order = sorted(counts, key=lambda body: -counts[body])
     leaders: list[bytes] = []
     for body in order:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import attrs
+import numpy as np
 
 from traceir.ir import Array, Ints
 
@@ -45,3 +47,10 @@ class Stack:
         for name in sorted(self.checks, key=lambda name: (self.checks[name], name)):
             value = value + (1 - value) / 3 if self.checks[name] else value * 0.7
         return round(value, 4)
+
+
+def joined(stacks: Sequence[Stack]) -> tuple[Ints, Ints]:
+    """The rows of all stacks one after the other, and the position of each one's stack."""
+    sizes = [len(stack.rows) for stack in stacks]
+    rows = np.concatenate([np.empty(0, np.int64), *(stack.rows for stack in stacks)])
+    return rows.astype(np.int64, copy=False), np.repeat(np.arange(len(stacks)), sizes)

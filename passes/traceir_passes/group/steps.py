@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 import traceir as tir
-from traceir.ir import Array, Mask
+from traceir.ir import Array, Ints, Mask
 from traceir_passes.group.hosts import enclosing
 from traceir_passes.group.stack import Stack
 from traceir_passes.group.tokens import LaneWork
@@ -184,17 +184,23 @@ def _separated(work: LaneWork, stacks: list[Stack]) -> list[tuple[int, int]]:
     lasts = np.searchsorted(work.rows, [int(stack.rows[-1]) for stack in stacks])
     begins: list[int] = []
     for k, first in enumerate(firsts.tolist()):
-        earlier = lasts[k - 1] if k else -1
-        mine = embeds[(embeds < first) & (embeds > earlier)]
+        mine = _between(embeds, int(lasts[k - 1]) if k else -1, first)
         if len(mine):
             begins.append(_first_of_group(mine))
+    order = np.argsort(lasts, kind="stable")
     out = []
     for k, begin in enumerate(begins):
         limit = begins[k + 1] if k + 1 < len(begins) else len(work)
-        inside = lasts[(lasts > begin) & (lasts < limit)]
-        ends = samples[(samples > inside[-1]) & (samples < limit)] if len(inside) else samples[:0]
+        inside = order[slice(*np.searchsorted(lasts, [begin + 1, limit], sorter=order).tolist())]
+        ends = _between(samples, int(lasts[inside.max()]), limit) if len(inside) else samples[:0]
         out.append((begin, int(ends[-1]) + 1 if len(ends) else limit))
     return out
+
+
+def _between(positions: Ints, after: int, before: int) -> Ints:
+    """The sorted positions that lie strictly between two."""
+    first, stop = np.searchsorted(positions, [after + 1, before]).tolist()
+    return positions[first:stop]
 
 
 def _first_of_group(embeds: Array, near: int = 16) -> int:

@@ -16,7 +16,7 @@ from traceir_passes.overlap.account import KEYS
 from traceir_passes.overlap.classes import Work
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Account:
     """The account of a device, or of its events that a step or a layer owns; times in ns.
 
@@ -44,19 +44,19 @@ class Account:
     idle_ns: int
     foreign_ns: int
     unknown_ns: int
-    overlap_ratio: float | None = None
-    unreliable: tuple[str, ...] = ()
+    overlap_ratio: float | None
+    unreliable: tuple[str, ...]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class DeviceAccount(Account):
     """A device. `same_stream`: all its communication lies on lanes that also compute, so that it cannot hide
     behind their own compute (null without communication)."""
 
-    same_stream: bool | None = None
+    same_stream: bool | None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class StepAccount(Account):
     """A step on one device; `label` is its mark's text, else its name. Both are null for work that no step owns."""
 
@@ -64,7 +64,7 @@ class StepAccount(Account):
     label: str | None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class LayerAccount(Account):
     """A layer on one device; `stack`, `index` and `name` are null for the work that no layer owns.
 
@@ -149,10 +149,8 @@ def build(module: Module, work: Work, unknown_warn: float) -> OverlapReport:
     """The report of a module that `overlap` has run over."""
     found = scopes.devices(module, work)
     same = {device.number: _same_stream(module, device) for device in found}
-    whole = [
-        DeviceAccount(**values, same_stream=same[-1 if values["device"] is None else values["device"]])
-        for values, _ in _rows(module, "device", unknown_warn)
-    ]
+    rows, _ = _accounts(module, "device", unknown_warn)
+    whole = [DeviceAccount(*(*values, same[-1 if values[0] is None else values[0]])) for values in rows]
     return OverlapReport(
         tuple(whole),
         tuple(_steps(module, unknown_warn)),
@@ -162,34 +160,44 @@ def build(module: Module, work: Work, unknown_warn: float) -> OverlapReport:
     )
 
 
-def _rows(module: Module, kind: str, unknown_warn: float) -> Iterator[tuple[dict[str, Any], int | None]]:
-    """The rows of `table:overlap` of one scope: the fields of an `Account`, and the region."""
+def _accounts(module: Module, kind: str, unknown_warn: float) -> tuple[Iterator[tuple[Any, ...]], list[int | None]]:
+    """The rows of `table:overlap` of one scope as the fields of an `Account`, and their regions.
+
+    Built by columns, since a trace may have a hundred thousand layers.
+    """
     chosen = np.flatnonzero(module["overlap.scope"] == scopes.SCOPES.index(kind))
-    names = ("device", "region", *KEYS)
-    for values in zip(*(module[f"overlap.{name}"][chosen].tolist() for name in names), strict=True):
-        row: dict[str, Any] = dict(zip(names, values, strict=True))
-        row["overlap_ratio"] = row["overlap_ns"] / row["comm_ns"] if row["comm_ns"] else None
-        row["unreliable"] = ("unknown_roles",) if row["unknown_ns"] > unknown_warn * row["busy_ns"] else ()
-        row["device"] = None if row["device"] == tir.NULL_I64 else row["device"]
-        region = row.pop("region")
-        yield row, None if region == tir.NULL_I64 else region
+    column = {name: module[f"overlap.{name}"][chosen] for name in ("device", "region", *KEYS)}
+    comm = column["comm_ns"]
+    ratio = np.divide(column["overlap_ns"], comm, out=np.zeros(len(comm)), where=comm > 0)
+    doubtful = column["unknown_ns"] > unknown_warn * column["busy_ns"]
+    fields = [
+        _or_none(column["device"]),
+        *(column[name].tolist() for name in KEYS),
+        [value if known else None for value, known in zip(ratio.tolist(), (comm > 0).tolist(), strict=True)],
+        [("unknown_roles",) if doubt else () for doubt in doubtful.tolist()],
+    ]
+    return zip(*fields, strict=True), _or_none(column["region"])
+
+
+def _or_none(values: Array) -> list[int | None]:
+    return [None if value == tir.NULL_I64 else value for value in values.tolist()]
 
 
 def _steps(module: Module, unknown_warn: float) -> Iterator[StepAccount]:
     marks = module.text("group.mark_text") if "group.mark_text" in module else None
-    for values, region in _rows(module, "step", unknown_warn):
+    for values, region in zip(*_accounts(module, "step", unknown_warn), strict=True):
         if region is None:
-            yield StepAccount(**values, index=None, label=None)
+            yield StepAccount(*(*values, None, None))
             continue
         tree = module.tree("steps")
         label = (marks[region] if marks else None) or tree.region_name(region)
-        yield StepAccount(**values, index=int(tree.regions["index"][region]), label=label)
+        yield StepAccount(*(*values, int(tree.regions["index"][region]), label))
 
 
 def _layers(module: Module, work: Work, unknown_warn: float) -> Iterator[LayerAccount]:
+    rows, regions = _accounts(module, "layer", unknown_warn)
     if not module.has_tree("layers"):
-        for values, _ in _rows(module, "layer", unknown_warn):
-            yield LayerAccount(**values, step=None, stack=None, index=None, name=None)
+        yield from (LayerAccount(*(*values, None, None, None, None)) for values in rows)
         return
     tree = module.tree("layers")
     stacks, number, names = (
@@ -198,18 +206,13 @@ def _layers(module: Module, work: Work, unknown_warn: float) -> Iterator[LayerAc
         tree.regions["name"].tolist(),
     )
     step_of = _step_of_layers(module, work)
-    for values, region in _rows(module, "layer", unknown_warn):
+    for values, region in zip(rows, regions, strict=True):
         if region is None:
-            yield LayerAccount(**values, step=None, stack=None, index=None, name=None)
+            yield LayerAccount(*(*values, None, None, None, None))
             continue
         stack = stacks[region]
-        yield LayerAccount(
-            **values,
-            step=step_of.get((values["device"], region)),
-            stack=number[stack] if stack >= 0 else None,
-            index=number[region],
-            name=module.strings[names[region]],
-        )
+        place = step_of.get((values[0], region)), number[stack] if stack >= 0 else None, number[region]
+        yield LayerAccount(*(*values, *place, module.strings[names[region]]))
 
 
 def _step_of_layers(module: Module, work: Work) -> dict[tuple[int | None, int], int]:
