@@ -48,9 +48,7 @@ def _console(body: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_blocks_of_a_document_run_as_printed(
-    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_of_a_document_run_as_printed(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python blocks with a file name are written, `>>>` sessions and console blocks are run in order."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     session = doctest.DocTestRunner(optionflags=_FLAGS)

@@ -15,7 +15,6 @@ from traceir_passes.collectives.laws import Counted, Law, laws
 from traceir_passes.collectives.vocabulary import KINDS
 
 
-
 @attrs.frozen(kw_only=True)
 class InstanceRow:
     """One collective: its first event's id, what it is, what it moves, when it runs. Null where nothing says so."""

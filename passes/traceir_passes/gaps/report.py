@@ -352,7 +352,6 @@ def _facts(device: DeviceGaps, several: bool) -> Iterator[tir.Fact]:
         yield tir.Fact(f"confirmed idle{tag}", device.confirmed_idle_ns, "ns", of="idle", whole=device.idle_ns)
 
 
-
 def broken(module: Module) -> list[str]:
     """The laws that `table:gaps` breaks, a sentence each; none if all hold."""
     out = []

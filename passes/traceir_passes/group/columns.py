@@ -44,9 +44,21 @@ WRITES: Final = (
     ),
     tir.Annotation("group.partial", "region:layers", "bool", doc="The stack is cut by the window, or from before it."),
     tir.Annotation("group.guessed", "region:layers", "bool", doc="The border between layers is a guess."),
-    tir.Annotation("group.step", "region:layers", "id", unit="region:steps", doc="The step's region in the tree steps.", null="in no step"),
     tir.Annotation(
-        "group.lane", "region:layers", "id", unit="lane", doc="The lane, as a position in the module's lanes.", null="not a stack"
+        "group.step",
+        "region:layers",
+        "id",
+        unit="region:steps",
+        doc="The step's region in the tree steps.",
+        null="in no step",
+    ),
+    tir.Annotation(
+        "group.lane",
+        "region:layers",
+        "id",
+        unit="lane",
+        doc="The lane, as a position in the module's lanes.",
+        null="not a stack",
     ),
     tir.Annotation(
         "group.direction",

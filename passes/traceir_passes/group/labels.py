@@ -8,7 +8,8 @@ import attrs
 
 from traceir_passes.group.tokens import COMM, ROLES
 
-_COMM: Final = frozenset(COMM.values()) - {"F"}
+COLLECTIVES: Final = frozenset(COMM.values()) - {"F"}
+"""Letters of what only communicates."""
 _NORM: Final = frozenset("nhF")
 _MOE: Final = frozenset("Mrc")
 PLAIN: Final = {"k": "kv_store", "p": "rope", "q": "quant", "a": "activation", "r": "route", "c": "moe_combine"}
@@ -44,7 +45,7 @@ def label_layer(tokens: bytes, *, backward: bool = False) -> tuple[list[str], li
     body = _Body(text, [None] * len(text))
     for letter, label in PLAIN.items():
         body.put(body.where(letter, 0, len(text)), label)
-    body.put(body.where(_COMM, 0, len(text)), "comm")
+    body.put(body.where(COLLECTIVES, 0, len(text)), "comm")
     first, last = _attention(body)
     if first is None or last is None:
         post = _feed_forward(body, 0)
@@ -62,7 +63,7 @@ def label_layer(tokens: bytes, *, backward: bool = False) -> tuple[list[str], li
 
 def _backward(letter: str) -> str:
     role = ROLES[letter].replace("-", "_")
-    return f"{role}_backward" if letter in "gALSnhapvbM" else role if letter in _COMM or letter == "F" else "misc"
+    return f"{role}_backward" if letter in "gALSnhapvbM" else role if letter in COLLECTIVES or letter == "F" else "misc"
 
 
 def _attention(body: _Body) -> tuple[int | None, int | None]:
@@ -196,7 +197,7 @@ def label_outside(tokens: bytes, *, before: bool) -> list[str | None]:
     """Labels of a step's work before its first or after its last layer; null where the order tells nothing."""
     text = tokens.decode("ascii")
     body = _Body(text, [None] * len(text))
-    for k in body.where(_COMM, 0, len(text)):
+    for k in body.where(COLLECTIVES, 0, len(text)):
         body.labels[k] = ROLES[text[k]].replace("-", "_")
     if before:
         embeds = body.where("E", 0, len(text))

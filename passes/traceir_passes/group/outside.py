@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from traceir.ir import Array, Ints
-from traceir_passes.group.labels import label_outside
+from traceir_passes.group.labels import COLLECTIVES, label_outside
 from traceir_passes.group.stack import Stack
-from traceir_passes.group.tokens import LaneWork
+from traceir_passes.group.tokens import ROLES, LaneWork
 
 
 def label_edges(works: list[LaneWork], stacks: list[Stack], step: Array, labels: Array, names: list[str]) -> None:
@@ -21,10 +21,9 @@ def label_edges(works: list[LaneWork], stacks: list[Stack], step: Array, labels:
     for work in works:
         mine = [stack for stack in stacks if stack.lane == work.lane]
         if not mine:
+            _label_beside(work, labels, codes)
             continue
-        firsts = np.searchsorted(work.rows, [stack.rows[0] for stack in mine]).tolist()
-        lasts = np.searchsorted(work.rows, [stack.rows[-1] for stack in mine]).tolist()
-        spans = [(a, b + 1, stack.direction) for a, b, stack in zip(firsts, lasts, mine, strict=True)]
+        spans = [(*_on_lane(work, stack), stack.direction) for stack in mine]
         edges = [(0, "none"), *((stop, way) for _, stop, way in spans)]
         for (start, way), (stop, ahead) in zip(
             edges, [*((a, w) for a, _, w in spans), (len(work), "none")], strict=True
@@ -37,6 +36,24 @@ def label_edges(works: list[LaneWork], stacks: list[Stack], step: Array, labels:
                     places, values = known[key]
                     labels[work.rows[a + places]] = values
     names[:] = list(codes)
+
+
+def _on_lane(work: LaneWork, stack: Stack) -> tuple[int, int]:
+    """The half-open stretch of its lane that a stack takes up; its work on other lanes may outlast it."""
+    places = np.searchsorted(work.rows, stack.rows)
+    inside = np.minimum(places, len(work) - 1)
+    own = inside[work.rows[inside] == stack.rows]
+    return int(own[0]), int(own[-1]) + 1
+
+
+def _label_beside(work: LaneWork, labels: Array, codes: dict[str, int]) -> None:
+    """Collectives on a lane of their own are called what they are, inside layers and outside."""
+    letters = np.frombuffer(work.text, np.uint8)
+    free = labels[work.rows] < 0
+    for letter in sorted(COLLECTIVES):
+        chosen = work.rows[free & (letters == ord(letter))]
+        if len(chosen):
+            labels[chosen] = codes.setdefault(ROLES[letter].replace("-", "_"), len(codes))
 
 
 def _parts(

@@ -144,7 +144,7 @@ def _step(step: folding.Step, room: Room) -> Iterator[Line]:
     yield Line(
         label="",
         cells=(median, "share", *(("exposed",) if comm else ())),
-        text=f"of {units.time(step.work_ns)} of device work (sum of durations)",
+        text=f"of {units.time(step.work_ns)} summed durations",
         indent=2,
         look="note",
     )

@@ -82,7 +82,7 @@ def _flow(head: str, text: str, style: Style, *, wraps: bool) -> Iterator[str]:
     text = _FIGURE.sub(lambda found: found.group().replace(" ", _KEPT), text) if wraps else text
     room = style.width - cell_len(head)
     if not wraps or cell_len(text) <= room:
-        yield _cut(head + text, style.width)
+        yield _cut((head + text).rstrip(), style.width)
         return
     margin = " " * min(len(head) - len(head.lstrip()) + 4, style.width // 2)
     line = head
