@@ -29,7 +29,6 @@ class Head:
     raw: bytes
     text: bytes
     gzipped: bool
-    is_folder: bool = False
 
 
 class Frontend:
@@ -70,6 +69,10 @@ def load(
     """
     name = os.fspath(path)
     registry = registry or Registry.installed()
+    if name != "-" and Path(name).is_dir():
+        name = _one_trace(name)
+    if name != "-" and Path(name).exists() and not Path(name).is_file():
+        raise UsageError(f"The input {name} is no regular file; pipe it in and name it -, as in: cat trace | … -.")
     chosen = _sniff(_head(name), registry) if frontend is None else registry.find("frontends", frontend)
     module: Module = chosen().load(name, progress)
     return module
@@ -83,8 +86,6 @@ def _head(name: str) -> Head:
     path = Path(name)
     if not path.exists():
         raise InputError(f"The input {name} does not exist.")
-    if path.is_dir():
-        return Head(name, b"", b"", False, is_folder=True)
     try:
         with path.open("rb") as file:
             raw = file.read(HEAD_BYTES)
@@ -105,8 +106,6 @@ def _decoded(name: str, raw: bytes) -> Head:
 
 
 def _sniff(head: Head, registry: Registry) -> type[Frontend]:
-    if head.is_folder:
-        raise _folder(head.path)
     if not head.raw:
         raise InputError(f"The input {head.path} is empty (0 bytes).")
     scored = sorted(
@@ -118,16 +117,17 @@ def _sniff(head: Head, registry: Registry) -> type[Frontend]:
     return found
 
 
-def _folder(name: str) -> Exception:
+def _one_trace(name: str) -> str:
+    """The one trace of a result folder; several are ranks, which are not supported yet."""
     traces = sorted(p.name for p in Path(name).iterdir() if p.name.endswith((".json", ".json.gz")))
     if len(traces) > 1:
-        return UsageError(
+        raise UsageError(
             f"The folder {name} holds {len(traces)} traces, and several ranks are not supported yet; name one file, "
             f"such as {traces[0]}."
         )
-    if traces:
-        return UsageError(f"The input {name} is a folder; name its file {traces[0]}.")
-    return InputError(f"The folder {name} holds no trace (no .json or .json.gz file).")
+    if not traces:
+        raise InputError(f"The folder {name} holds no trace (no .json or .json.gz file).")
+    return os.path.join(name, traces[0])
 
 
 def _excerpt(head: Head) -> str:

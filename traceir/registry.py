@@ -141,7 +141,7 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's own code may fail in any way
+    except (Exception, SystemExit) as error:  # the user's own code may fail in any way
         sys.modules.pop(name, None)
         raise UsageError(f"The plug-in file {path} cannot be imported: {type(error).__name__}: {error}.") from error
     return module

@@ -27,6 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "broken.gz").write_bytes(b"\x1f\x8b\x08\x00 this is no gzip stream")
     (tmp_path / "packed.gz").write_bytes(gzip.compress(b"hello"))
     (tmp_path / "good.json").write_text(SMALL)
+    (tmp_path / "cut.json").write_text(SMALL[:-40])
     (tmp_path / "ranks").mkdir()
     for rank in range(2):
         (tmp_path / "ranks" / f"rank{rank}.json").write_text(SMALL)
@@ -63,7 +64,22 @@ CASES = [
         "traceir: The folder ranks holds 2 traces, and several ranks are not supported yet; name one file, such as "
         "rank0.json.",
     ),
-    (["run", "one"], 2, "traceir: The input one is a folder; name its file rank0.json."),
+    (
+        ["run", "-o", "good.json", "good.json"],
+        2,
+        "traceir: The output good.json is the input itself; name another file.",
+    ),
+    (
+        ["run", "--passes", "group{min_layers=0}", "good.json"],
+        2,
+        "traceir: The option min_layers of group is 0, and it has to be 1 or more (column 1 of the pipeline).",
+    ),
+    (
+        ["run", "--strict", "cut.json"],
+        3,
+        "traceir: The input cut.json is damaged, and --strict was given: truncated: ",
+    ),
+    (["run", "no\nsuch\x1b[31m.json"], 3, "traceir: The input no\\nsuch\\x1b[31m.json does not exist."),
     (["run", "none"], 3, "traceir: The folder none holds no trace (no .json or .json.gz file)."),
     (
         ["run", "--frontend", "kinto", "good.json"],
@@ -168,6 +184,46 @@ def test_a_plugin_pass_that_fails_is_named(folder: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().err == (
         "traceir: The pass broken failed: ZeroDivisionError: integer division or modulo by zero.\n"
     )
+
+
+def test_a_folder_with_one_trace_is_that_trace(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A profiler's result folder may be named instead of its file."""
+    assert main(["run", "one"]) == 0
+    assert capsys.readouterr().out.startswith("rank0.json")
+
+
+def test_a_report_that_is_no_report_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plug-in's report of a wrong type, and an exit in a pass, end in exit code 4, not in an internal error."""
+    head = "import attrs\nimport traceir as tir\n\n@attrs.frozen\n"
+    body = head + "class {}(tir.Pass):\n    def run(self, m, c):\n        {}\n"
+    (folder / "odd.py").write_text(
+        body.format("Odd", "return m") + "    def report(self, m):\n        return {'a': 1}\n"
+    )
+    (folder / "leave.py").write_text("import sys\n" + body.format("Leave", "sys.exit(0)"))
+    for word, part in (("odd", "The report of the pass odd is a dict"), ("leave", "The pass leave failed: SystemExit")):
+        assert main(["run", "--plugin", f"{word}.py", "--passes", word, "good.json"]) == 4
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert part in err
+
+
+def test_names_cannot_move_the_cursor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters of a kernel's name are printed as escapes."""
+    (folder / "evil.json").write_text(SMALL.replace('"name": "k"', r'"name": "a\u001b[31mb\nc"'))
+    assert main(["run", "--passes", "infer", "evil.json"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\\x1b" in out
+
+
+def test_an_output_that_cannot_take_it_is_a_sentence(folder: Path) -> None:
+    """A full device is one line on stderr and exit code 2."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    command = f"{sys.executable} -c 'from traceir.cli.main import script; script()' run good.json > /dev/full"
+    done = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "traceir: The output cannot be written: No space left on device.\n"
 
 
 def test_a_closed_pipe_is_quiet(folder: Path) -> None:

@@ -68,7 +68,9 @@ def style(arguments: argparse.Namespace, out: TextIO) -> Style:
     """The style that suits an output: the terminal's width and colour, ASCII where nothing else can be shown."""
     width = arguments.width
     if width is None:
-        width = os.get_terminal_size(out.fileno()).columns if out.isatty() else _DEFAULT_WIDTH
+        # A terminal that does not know its width says 0.
+        columns = os.get_terminal_size(out.fileno()).columns if out.isatty() else 0
+        width = max(columns, _NARROW) if columns else _DEFAULT_WIDTH
     if width < _NARROW:
         raise UsageError(f"The width {width} is too narrow for a page; it has to be {_NARROW} or more.")
     color = out.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

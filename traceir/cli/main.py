@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -105,9 +106,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except OSError as error:
+        # Reading has its own sentences; what is left is an output that cannot take what is written.
+        return _fail(_unwritable(error))
     except Exception as error:
         return _fail(error)
     return code
+
+
+def _unwritable(error: OSError) -> Exception:
+    from traceir.errors import UsageError
+
+    if error.filename is not None:
+        return error
+    with contextlib.suppress(OSError, ValueError):  # Python would try to flush again at exit, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return UsageError(f"The output cannot be written: {error.strerror or error}.")
+
+
+def _message(error: Exception) -> str:
+    """The error's text; a caret below a pipeline keeps its lines."""
+    return "\n".join(_line(part) for part in str(error).split("\n")) if "\n  " in str(error) else _line(str(error))
+
+
+def _line(text: str) -> str:
+    """One line that no control character of a file name or a trace can break or colour."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _fail(error: Exception) -> int:
@@ -115,7 +139,7 @@ def _fail(error: Exception) -> int:
     from traceir.errors import TraceirError
 
     if isinstance(error, TraceirError):
-        print(f"traceir: {error}", file=sys.stderr)
+        print(f"traceir: {_message(error)}", file=sys.stderr)
         return error.exit_code
     with tempfile.NamedTemporaryFile("w", prefix="traceir-", suffix=".txt", delete=False, encoding="utf-8") as report:
         report.write(f"traceir {__version__}, Python {sys.version}\n{sys.argv}\n\n")

@@ -67,7 +67,8 @@ class Step:
     `mark` is the text of what marked the (first) step in the trace, empty if nothing did.
     `work_ns` is the sum of durations of device work over all `count` steps, `span_ns` and `idle_ns` the medians
     of extent and of its part in which the device did nothing. `name` is that of the first step and `last` that of
-    the last; both are None for work outside any step. `grouped` is false where no pass has looked for steps.
+    the last; both are None for work outside any step. `grouped` is false where no pass has looked for steps,
+    `contiguous` where other steps lie between the first and the last.
     """
 
     name: str | None
@@ -85,3 +86,4 @@ class Step:
     mark: str = ""
     grouped: bool = True
     last: str | None = None
+    contiguous: bool = True

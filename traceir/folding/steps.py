@@ -132,6 +132,7 @@ def _fold_steps(work: Work, members: list[OneStep]) -> Step:
         mark=work.steps.text("mark_text", first),
         grouped=work.module.has_tree("steps"),
         last=work.steps.name(members[-1].region) or None,
+        contiguous=members[-1].region - first == len(members) - 1,
     )
 
 

@@ -187,8 +187,12 @@ class Module:
     @property
     def device(self) -> Rows:
         """The device of each event on a device stream; -2 elsewhere, -1 if the device has no number."""
-        table = [(-1 if lane.device is None else lane.device) if lane.is_device else -2 for lane in self.lanes]
-        return np.array([*table, -2], np.int32)[self["lane"]]
+
+        def compute() -> Rows:
+            table = [(-1 if lane.device is None else lane.device) if lane.is_device else -2 for lane in self.lanes]
+            return Column.own(np.array([*table, -2], np.int32)[self["lane"]]).data
+
+        return self.derive("device", ("lane",), compute)
 
     def select(self, **criteria: Any) -> Selection:
         """Live events by `kind`, `lane` (name), `region` ((tree, region)) and `where` (a mask or rows)."""

@@ -84,9 +84,13 @@ def _keyed(lanes: Array, ends: Ints, reach: Ints) -> tuple[Ints, Ints]:
 
 
 def _crossing(lanes: Array, starts: Ints, ends: Ints, parent: Array) -> int:
-    """The number of events that begin inside a previous sibling."""
-    has = parent[1:] == parent[:-1]
-    return int((has & (lanes[1:] == lanes[:-1]) & (starts[1:] < ends[:-1])).sum())
+    """The number of events that begin inside an earlier sibling, be it before the one next to them."""
+    family = np.where(parent >= 0, parent, -1 - lanes.astype(np.int32))
+    order = np.argsort(family, kind="stable").astype(np.int32)
+    # Read backwards, so that keys grow from family to family, and no maximum of one reaches into the next.
+    back = order[::-1]
+    reach, begin = _keyed(family[back], ends[back], starts[back])
+    return int((begin[::-1][1:] < np.maximum.accumulate(reach[::-1])[:-1]).sum())
 
 
 def previous_reaching(values: Ints, wanted: Ints) -> Array:

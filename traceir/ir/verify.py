@@ -9,6 +9,7 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 
+from traceir.errors import SchemaError
 from traceir.ir.column import Array, Rows
 from traceir.ir.module import Module
 
@@ -114,6 +115,9 @@ def verify(
     """
     importlib.import_module("traceir.ir.rules")  # the rules register themselves
     wanted = None if rules is None else set(rules)
+    known = {name for one in RULES.values() for name in (one.id, one.name)}
+    if wanted is not None and not wanted <= known:
+        raise SchemaError(f"There is no verifier rule {min(wanted - known)!r}; there are {', '.join(sorted(RULES))}.")
     found: list[Violation] = []
     sound = True
     for one in sorted(RULES.values(), key=lambda item: (not item.basic, item.id)):

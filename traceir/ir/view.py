@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from traceir.errors import SchemaError
 from traceir.ir import kinds
 from traceir.ir.column import Array, Ints, Mask, Rows
 from traceir.ir.lanes import Lane
@@ -93,7 +94,7 @@ class Event:
     def __getitem__(self, column: str) -> Any:
         """The value of a column here: text for `str` and `enum`, None for null, else a number."""
         written = self.module.annotations.get(column)
-        value = self.module[column][self.row].item()
+        value = _of_events(self.module, column)[self.row].item()
         if written is None:
             return value
         annotation = written.annotation
@@ -128,7 +129,7 @@ class Selection:
 
     def __getitem__(self, column: str) -> Array:
         """The values of a column at these rows."""
-        return self.module[column][self.rows]
+        return _of_events(self.module, column)[self.rows]
 
     @property
     def names(self) -> list[str]:
@@ -172,6 +173,14 @@ class Selection:
     def field(self, name: str) -> list[Any]:
         """A side-table field of each of these events, None where it is absent."""
         return fields(self.module, name, self.rows)
+
+
+def _of_events(module: Module, column: str) -> Array:
+    """An event column; the rows of any other table are no events."""
+    domain = module.domain(column)
+    if domain != "event":
+        raise SchemaError(f"The column {column} belongs to {domain} and has no value for an event.")
+    return module[column]
 
 
 def select(

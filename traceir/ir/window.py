@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 import attrs
@@ -79,9 +80,7 @@ class _Cut:
                 self._kept[name] = self._regions(name.partition(":")[2], table)
             elif name.startswith("table:") and (referring := self._referring(table)) is not None:
                 self._kept[name] = referring
-        for name in module.tables:
-            if name not in self._kept and name.startswith("table:") and (named := self._referred(name)) is not None:
-                self._kept[name] = named
+        self._follow()
 
     def keeps(self, domain: str) -> bool:
         """Whether anything of a table can stay."""
@@ -163,15 +162,33 @@ class _Cut:
             return None
         return np.flatnonzero(np.any([self._inside(rows) for rows in columns], axis=0)).astype(np.int32)
 
-    def _referred(self, domain: str) -> Rows | None:
-        """The rows of a table that the kept rows of other tables refer to; None if no column does."""
-        named = [
-            self.module.tables[name][column][rows]
-            for name, rows in self._kept.items()
-            for column in self.module.tables[name]
-            if self._target(name, column) == domain
-        ]
-        if not named:
-            return None
-        rows = np.unique(np.concatenate(named))
-        return rows[rows >= 0].astype(np.int32)
+    def _follow(self) -> None:
+        """Keep of all other tables the rows that kept rows refer to, and those that these refer to, and so on.
+
+        Each round follows the rows that the one before has added, so the order of the tables does not matter. O(rows).
+        """
+        fixed, fresh = frozenset(self._kept), dict(self._kept)
+        keep: dict[str, Mask] = {}
+        while fresh:
+            named = self._named(fresh)
+            fresh = {}
+            for name in named.keys() - fixed:
+                rows = np.unique(np.concatenate(named[name]))
+                first = name not in keep
+                mask = keep.setdefault(name, np.zeros(len(self.module.tables[name]), bool))
+                rows = rows[rows >= 0]
+                rows = rows[~mask[rows]]
+                mask[rows] = True
+                if first or len(rows):
+                    fresh[name] = rows
+        self._kept |= {name: np.flatnonzero(mask).astype(np.int32) for name, mask in keep.items()}
+
+    def _named(self, rows: Mapping[str, Rows]) -> Mapping[str, list[Rows]]:
+        """What some rows of tables refer to in the tables that passes made."""
+        named: dict[str, list[Rows]] = defaultdict(list)
+        for name, some in rows.items():
+            for column in self.module.tables[name]:
+                target = self._target(name, column)
+                if target.startswith("table:"):
+                    named[target].append(self.module.tables[name][column][some])
+        return named

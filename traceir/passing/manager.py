@@ -13,7 +13,7 @@ from traceir.ir import Module, PassRecord
 from traceir.passing import pipeline
 from traceir.passing.base import Pass
 from traceir.passing.context import PassContext
-from traceir.passing.promises import ALWAYS, apply
+from traceir.passing.promises import ALWAYS, apply, report_of
 from traceir.passing.report import Report
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ class PassManager:
         """The reports of the passes that ran over `module`, inserted ones included, by name."""
         out: dict[str, Report] = {}
         for record in {record.name: record for record in module.passes}.values():
-            report = self._instance(record).report(module)
+            report = report_of(self._instance(record), module)
             if report is not None:
                 out[record.name] = report
         return out

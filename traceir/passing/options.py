@@ -24,9 +24,12 @@ _PART = r'(?:"(?:\\.|[^"\\])*"|[^+"]*)'
 _PARTS = re.compile(rf"{_PART}(?:\+{_PART})*\Z", re.S)
 
 
-def option(default: Any = attrs.NOTHING, *, help: str) -> Any:
-    """Declare an option of a pass: its default and one sentence of help. The annotation gives its type."""
-    return attrs.field(default=default, metadata={"help": help})
+def option(default: Any = attrs.NOTHING, *, help: str, least: float | None = None) -> Any:
+    """Declare an option of a pass: its default and one sentence of help, and the least value of a number.
+
+    The annotation gives its type.
+    """
+    return attrs.field(default=default, metadata={"help": help, "least": least})
 
 
 @attrs.frozen
@@ -37,6 +40,7 @@ class Option:
     type: Any
     default: Any
     help: str
+    least: float | None = None
 
     @property
     def type_name(self) -> str:
@@ -48,7 +52,13 @@ def options_of(cls: type) -> tuple[Option, ...]:
     """The options of a pass class, in the order of its fields."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(
-        Option(field.name, hints[field.name], _default(field), field.metadata.get("help", ""))
+        Option(
+            field.name,
+            hints[field.name],
+            _default(field),
+            field.metadata.get("help", ""),
+            field.metadata.get("least"),
+        )
         for field in attrs.fields(cls)
     )
 
@@ -76,6 +86,8 @@ def check(owner: str, wanted: Option, value: Any) -> None:
     """Raise a UsageError, in a sentence, if `value` is not of the option's type."""
     if not _fits(wanted.type, value):
         raise UsageError(f"The option {wanted.name} of {owner} is {value!r}, and it has to be {wanted.type_name}.")
+    if wanted.least is not None and isinstance(value, int | float) and value < wanted.least:
+        raise UsageError(f"The option {wanted.name} of {owner} is {value!r}, and it has to be {wanted.least} or more.")
 
 
 def _fits(kind: Any, value: Any) -> bool:

@@ -9,6 +9,7 @@ from traceir.ir import Annotation, Module, PassRecord, Written
 from traceir.ir.module import CORE, FIXED
 from traceir.passing.base import Pass
 from traceir.passing.context import PassContext
+from traceir.passing.report import Report
 
 ALWAYS = frozenset((*CORE, "edges"))
 """What a pass may read without anybody writing it."""
@@ -20,11 +21,13 @@ def apply(item: Pass, module: Module, context: PassContext) -> Module:
         for column in item.reads:
             if column not in module and column not in ALWAYS:
                 raise PassError(f"The pass {item.name()} reads {column}, and the pass that declares it wrote none.")
+        # A pass that runs again says anew what it finds.
+        module = attrs.evolve(module, health=tuple(f for f in module.health if f.by != item.name()))
         result = item.run(module, context)
         if not isinstance(result, Module):
             raise PassError(f"The pass {item.name()} returned {result!r}, and it has to return a module.")
         _check_promises(item, module, result)
-        result = _stamp(item, result)
+        result = _stamp(item, module, result)
         for sentence in item.check(result):
             raise PassError(f"The pass {item.name()} breaks its own law: {sentence}")
     except SchemaError as error:
@@ -33,9 +36,23 @@ def apply(item: Pass, module: Module, context: PassContext) -> Module:
         if item.name() not in str(error):
             error.add_note(f"This happened in the pass {item.name()}.")
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PassError(f"The pass {item.name()} failed: {type(error).__name__}: {error}.") from error
     return result
+
+
+def report_of(item: Pass, module: Module) -> Report | None:
+    """A pass's report; whatever goes wrong is an error that names the pass."""
+    try:
+        report = item.report(module)
+    except (Exception, SystemExit) as error:
+        raise PassError(f"The report of the pass {item.name()} failed: {type(error).__name__}: {error}.") from error
+    if report is not None and not (isinstance(report, Report) and attrs.has(type(report))):
+        raise PassError(
+            f"The report of the pass {item.name()} is a {type(report).__name__}, and it has to be an attrs class "
+            "derived from traceir.Report."
+        )
+    return report
 
 
 def _check_promises(item: Pass, before: Module, after: Module) -> None:
@@ -79,7 +96,7 @@ def _check_type(item: Pass, annotation: Annotation, domain: str, dtype: object) 
         )
 
 
-def _stamp(item: Pass, after: Module) -> Module:
+def _stamp(item: Pass, before: Module, after: Module) -> Module:
     """The module with the record of the pass, and its annotations bound to what they were computed from.
 
     What a pass that rewrites times or liveness notes down (such as the original times) is history: it cannot
@@ -96,4 +113,5 @@ def _stamp(item: Pass, after: Module) -> Module:
         after,
         annotations={**after.annotations, **written},
         passes=(*after.passes, PassRecord(item.name(), item.text(every=False))),
+        health=tuple(f if f in before.health else attrs.evolve(f, by=item.name()) for f in after.health),
     )

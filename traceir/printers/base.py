@@ -46,7 +46,7 @@ class Result:
     @property
     def unreliable(self) -> list[tuple[str, str]]:
         """The (result, health code) pairs that rest on a damaged part of the trace, of passes that ran."""
-        ran = {record.name for record in self.module.passes}
+        ran = {"module", *(record.name for record in self.module.passes)}
         return [
             (result, finding.code)
             for finding in self.module.health

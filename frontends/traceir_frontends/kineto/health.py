@@ -16,6 +16,8 @@ FAR: Final = 100
 record is contiguous, so any hole longer than the whole record is odd; a hundredfold leaves room for sparse ones."""
 FEW: Final = 0.01
 """The share of events that such an island may hold at most (or a single event); more is a part of the record."""
+MANY: Final = 0.1
+"""The share of events that all islands together may hold at most (or three events); more is a sparse record."""
 DROPPED: Final = 0.05
 """The share of kernel launches without work above which kernels are taken to be missing; empty grids leave a few in
 sound traces too. Copies and memsets do not count: those of no bytes, or between host buffers, leave no device event."""
@@ -100,26 +102,44 @@ def _damage(facts: Facts, damage: Damage) -> list[Finding]:
 
 def _far(facts: Facts) -> Finding | None:
     """A few events at an impossible distance from all others."""
-    n = len(facts.ts)
-    if n < 3:
+    if len(facts.ts) < 3:
         return None
     order = np.argsort(facts.ts, kind="stable")
-    starts, few = facts.ts[order], max(1, int(n * FEW))
-    reach = np.maximum.accumulate(facts.ts[order] + facts.dur[order])
+    starts = facts.ts[order]
+    low, high, hole = _record(starts, np.maximum.accumulate(starts + facts.dur[order]))
+    far = np.append(order[:low], order[high:])
+    if not len(far):
+        return None
+    message = (
+        f"{_events(len(far))} at {hole} ns or more from all others, which span {int(starts[high - 1] - starts[low])} "
+        "ns: a clock jumped or times are damaged, so span and idle time mean nothing; look at the event named and its "
+        "like, or cut them from the file."
+    )
+    poisons = "module.span_ns", "overlap", "gaps", "dead-gaps", "group.steps"
+    return Finding("clock_step", "error", len(far), message, facts.first(far), poisons)
+
+
+def _record(starts: Ints, reach: Ints) -> tuple[int, int, int]:
+    """Where the record begins and ends once all far islands are cut from its ends, and the smallest hole cut at.
+
+    What remains is measured after a cut, not before it: the islands of one side would else excuse those of the other.
+    """
+    n, low, high = len(starts), 0, len(starts)
+    found, few, many = (0, n, 0), max(1, int(n * FEW)), max(3, int(n * MANY))
     holes = starts[1:] - reach[:-1]
-    for at in (int(np.argmax(holes)),):
-        late, early = n - at - 1, at + 1
-        hole = int(holes[at])
-        rest = int(starts[at] - starts[0]) if late <= early else int(starts[-1] - starts[at + 1])
-        if min(late, early) <= few and hole > FAR * max(rest, 1) and rest > 0:
-            far = order[at + 1 :] if late <= early else order[: at + 1]
-            message = (
-                f"{_events(len(far))} at {hole} ns from all others, which span {rest} ns: a clock jumped or times are "
-                "damaged, so span and idle time mean nothing; cut them off with a time window."
-            )
-            poisons = "overlap", "gaps", "dead-gaps", "group.steps"
-            return Finding("clock_step", "error", len(far), message, facts.first(far), poisons)
-    return None
+    # No part with most of the events is shorter than the densest half, so in sound records nothing is left to try.
+    densest = int((starts[n // 2 :] - starts[: n - n // 2]).min())
+    odd = np.flatnonzero(holes > FAR * max(densest, 1))
+    for at in odd[np.argsort(-holes[odd], kind="stable")].tolist():
+        if not low <= at < high - 1:
+            continue  # inside an island
+        early, late = at + 1 - low, high - at - 1
+        low, high = (low, at + 1) if late <= early else (at + 1, high)
+        if min(early, late) > few or n - (high - low) > min(many, n // 2):
+            break
+        if 0 < FAR * int(starts[high - 1] - starts[low]) < holes[at]:
+            found = low, high, int(holes[at])
+    return found
 
 
 def _no_device(facts: Facts) -> Finding | None:

@@ -57,8 +57,12 @@ def find_lanes(rows: Rows, key: Array, name: Array) -> tuple[Lanes, Array]:
     for place, codes in places.items():
         of_key[codes] = of_place[place]
     lane = of_key[key]
-    for at in np.flatnonzero(lane < 0).tolist():  # counter samples only
-        lane[at] = of_place["counter", list(rows.keys)[key[at]][2], int(name[at])]
+    samples = np.flatnonzero(lane < 0)  # of counters, the only rows whose lane hangs on their name
+    if len(samples):
+        keys = list(rows.keys)
+        pairs, which = np.unique(key[samples].astype(np.int64) * len(texts) + name[samples], return_inverse=True)
+        found = [of_place["counter", keys[pair // len(texts)][2], pair % len(texts)] for pair in pairs.tolist()]
+        lane[samples] = np.array(found, np.int32)[which]
     return Lanes([lane for _, lane, _ in made], of_key, of_place), lane
 
 

@@ -40,9 +40,6 @@ class Collectives(tir.Pass):
 
     def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:
         """The module with kinds, instances and composites, and findings on conflicts and broken laws."""
-        kept = tuple(finding for finding in module.health if finding.code not in (CONFLICT, BROKEN))
-        if len(kept) != len(module.health):
-            module = attrs.evolve(module, health=kept)
         found = find(module)
         setting = Setting.of(module, found)
         composites = [item for recogniser in recognisers(self.staged_share) for item in recogniser.find(setting)]

@@ -34,20 +34,24 @@ class Line:
         return len(self.start)
 
 
+def grouped(values: Array) -> dict[int, Array]:
+    """The positions of each value, ascending, in order of the values. O(n log n)."""
+    order = np.argsort(values, kind="stable")
+    keys, first = np.unique(values[order], return_index=True)
+    return dict(zip(keys.tolist(), np.split(order, first[1:]), strict=True)) if len(keys) else {}
+
+
 def lines(module: Module) -> Iterator[Line]:
     """The gaps of each device, then those of each of its lanes, for all devices and lanes that did work. O(n)."""
     rows = np.flatnonzero(module.work)
     if not len(rows):
         return
     device, lane = module.device[rows], module["lane"][rows]
-    for number in np.unique(device).tolist():
-        yield between(module, rows[device == number], number, -1)
-    order = np.argsort(lane, kind="stable")
-    lanes, first = np.unique(lane[order], return_index=True)
-    parts = np.split(rows[order], first[1:])
-    by_device = sorted(zip(lanes.tolist(), parts, strict=True), key=lambda pair: int(module.device[pair[1][0]]))
-    for which, part in by_device:
-        yield between(module, part, int(module.device[part[0]]), which)
+    for number, at in grouped(device).items():
+        yield between(module, rows[at], number, -1)
+    # A lane has one device, so sorting by it keeps the lanes of each in their order.
+    for which, at in sorted(grouped(lane).items(), key=lambda pair: int(device[pair[1][0]])):
+        yield between(module, rows[at], int(device[at[0]]), which)
 
 
 def between(module: Module, rows: Array, device: int, lane: int) -> Line:

@@ -67,10 +67,12 @@ class Gaps(tir.Pass):
 
     min_gap: tir.Duration = tir.option(
         1_000,
+        least=0,
         help="Gaps above it are counted, listed and blamed; at or below it traces in whole µs are full of rounding.",
     )
     late: tir.Duration = tir.option(
         200_000,
+        least=0,
         help="Time after the launch call returned above which a start is not its latency: far above what a "
         "launch takes on an idle queue.",
     )
@@ -89,6 +91,7 @@ class Gaps(tir.Pass):
     )
     queue: tir.Duration = tir.option(
         10_000,
+        least=0,
         help="Gap between two queued events up to which it is the queue's own latency: a few times what "
         "devices take from one kernel to the next.",
     )
@@ -97,6 +100,7 @@ class Gaps(tir.Pass):
     )
     hole: int = tir.option(
         10,
+        least=1,
         help="A gap without a host cause of more than so many median steps is a hole in the recording: no step "
         "waits as long as that.",
     )

@@ -10,6 +10,7 @@ import numpy as np
 import traceir as tir
 from traceir import units
 from traceir.ir import Array, GroupedSpans, Ints, Mask, Module
+from traceir_passes.gaps.find import grouped
 from traceir_passes.gaps.notes import LEVELS
 from traceir_passes.gaps.rules import CLASSES
 
@@ -160,19 +161,31 @@ def build(module: Module, min_gap: int, doubt: float) -> GapsReport:
     return GapsReport(min_gap, devices, tuple(_lanes(module, min_gap)))
 
 
+_NO_GAPS: Array = np.empty(0, np.int64)
+
+
 def _devices(module: Module) -> Iterator[tuple[int, Line]]:
     rows = np.flatnonzero(module.work)
-    owner = module.device[rows]
-    on_device = module["gaps.level"] == LEVELS.index("device")
-    number = np.where(module["gaps.device"] == tir.NULL_I64, -1, module["gaps.device"])
-    for device in np.unique(owner).tolist():
-        yield device, _line(module, rows[owner == device], on_device & (number == device))
+    mine = np.flatnonzero(module["gaps.level"] == LEVELS.index("device"))
+    number = module["gaps.device"][mine]
+    gaps = grouped(np.where(number == tir.NULL_I64, -1, number))
+    for device, at in grouped(module.device[rows]).items():
+        yield device, _line(module, rows[at], mine[gaps.get(device, _NO_GAPS)])
 
 
-def _line(module: Module, rows: Array, chosen: Mask) -> Line:
+def _by_lane(module: Module) -> Iterator[tuple[int, Line]]:
+    """Each lane that did work, in order: its number, and its work and gaps, whose tables are sorted once for all."""
+    rows = np.flatnonzero(module.work)
+    gaps = grouped(module["gaps.lane"])
+    for which, at in grouped(module["lane"][rows]).items():
+        code = module.strings.code(module.lanes[which].name)
+        yield which, _line(module, rows[at], gaps.get(code, _NO_GAPS))
+
+
+def _line(module: Module, rows: Array, gaps: Array) -> Line:
     start, end = module["ts"][rows], module.end[rows]
     first, last = int(start.min()), int(end.max())
-    return Line(np.flatnonzero(chosen), last - first, tir.Spans.of(start, end).length, first, last)
+    return Line(gaps, last - first, tir.Spans.of(start, end).length, first, last)
 
 
 def _device(module: Module, number: int, line: Line, min_gap: int, doubt: float) -> DeviceGaps:
@@ -200,13 +213,9 @@ def _device(module: Module, number: int, line: Line, min_gap: int, doubt: float)
 
 
 def _lanes(module: Module, min_gap: int) -> Iterator[LaneGaps]:
-    rows = np.flatnonzero(module.work)
-    lanes = module["lane"][rows]
     spans = {number: (line.first, line.last, _spans(module, line.gaps)) for number, line in _devices(module)}
-    for which in np.unique(lanes).tolist():
+    for which, line in _by_lane(module):
         lane = module.lanes[which]
-        code = module.strings.code(lane.name)
-        line = _line(module, rows[lanes == which], module["gaps.lane"] == code)
         first, last, idle = spans[-1 if lane.device is None else lane.device]
         sums = _sums(module, line.gaps, min_gap)
         yield LaneGaps(
@@ -361,13 +370,8 @@ def broken(module: Module) -> list[str]:
     parts: Ints = (module["gaps.host"] + module["gaps.call"] + module["gaps.post"])[known]
     if (parts != dur[known]).any():
         out.append("the parts of a gap have to make the gap.")
-    rows = np.flatnonzero(module.work)
-    lanes = module["lane"][rows]
     found = [(f"device {number}", line) for number, line in _devices(module)]
-    for which in np.unique(lanes).tolist():
-        name = module.lanes[which].name
-        chosen = module["gaps.lane"] == module.strings.code(name)
-        found.append((f"lane {name}", _line(module, rows[lanes == which], chosen)))
+    found += [(f"lane {module.lanes[which].name}", line) for which, line in _by_lane(module)]
     for name, line in found:
         idle = int(dur[line.gaps].sum())
         if line.busy + idle != line.span:

@@ -9,7 +9,7 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints, Mask, Module, Selection, Spans, expand
-from traceir_passes.gaps.find import Line
+from traceir_passes.gaps.find import Line, grouped
 from traceir_passes.gaps.host import Blocks, blocking, processes, queries
 from traceir_passes.gaps.waits import Waits, waits
 
@@ -93,6 +93,17 @@ class Facts:
         return queries(self.module)
 
     @cached_property
+    def is_memory(self) -> Mask:
+        """Which rows are copies or memsets on a device."""
+        return self.module.is_kind("dev.memcpy", "dev.memset")
+
+    @cached_property
+    def work_on(self) -> dict[int, Array]:
+        """The rows of work of each lane that did some, in order."""
+        work = np.flatnonzero(self.module.work)
+        return {lane: work[at] for lane, at in grouped(self.module["lane"][work]).items()}
+
+    @cached_property
     def step(self) -> Array | None:
         """For each row the region of its step, -1 for none; None without a tree of steps."""
         return self.module.tree("steps").at("step") if self.module.has_tree("steps") else None
@@ -125,7 +136,7 @@ def judge(line: Line, facts: Facts, busy: Spans, copies: Spans) -> Verdict:
     post = size - host - call
     cover = busy.covered(a, b)
     covered = cover >= limits.cover * size
-    waited, awaited = held_back(line, facts.waits, module, np.where(launched, c0, a))
+    waited, awaited = held_back(line, facts, np.where(launched, c0, a))
     blocked, sync = _blocked(line, facts, launch, until)
     graph = np.where(launched, facts.is_graph[launch], False)
     rules: list[tuple[Mask, Mask | str]] = [
@@ -151,7 +162,7 @@ def judge(line: Line, facts: Facts, busy: Spans, copies: Spans) -> Verdict:
     elsewhere = kind == _CODE["other_stream"]
     memory = np.where(
         waited >= 0,
-        module.is_kind("dev.memcpy", "dev.memset")[awaited],
+        facts.is_memory[awaited],
         2 * copies.covered(a, b) > cover,
     )
     null = np.where(launched, 0, tir.NULL_I64)
@@ -194,7 +205,7 @@ def _blocked(line: Line, facts: Facts, launch: Array, until: Ints) -> tuple[Ints
     return covered, sync
 
 
-def held_back(line: Line, known: Waits, module: Module, asked: Ints) -> tuple[Array, Array]:
+def held_back(line: Line, facts: Facts, asked: Ints) -> tuple[Array, Array]:
     """For each gap the event wait that held its next event back and the work waited for; -1 if there is none.
 
     A wait counts if it was put on the next event's lane after the event before it there and not after the event
@@ -202,21 +213,20 @@ def held_back(line: Line, known: Waits, module: Module, asked: Ints) -> tuple[Ar
     launched. Of several, the one whose work ended last. O((gaps + waits) log waits).
     """
     out = np.full((2, len(line)), -1, np.int64)
+    known = facts.waits
     if not len(known):
         return out[0], out[1]
-    lanes = module["lane"][line.next]
+    lanes = facts.module["lane"][line.next]
     for which in np.unique(lanes).tolist():
         here, mine = known.on(which), np.flatnonzero(lanes == which)
         if len(here):
-            out[:, mine] = _last_released(
-                line, here, mine, _window(line, module, mine, asked[mine], which), asked[mine]
-            )
+            out[:, mine] = _last_released(line, here, mine, _window(line, facts, mine, asked[mine], which), asked[mine])
     return out[0], out[1]
 
 
-def _window(line: Line, module: Module, mine: Array, asked: Ints, lane: int) -> tuple[Ints, Ints]:
+def _window(line: Line, facts: Facts, mine: Array, asked: Ints, lane: int) -> tuple[Ints, Ints]:
     """The instants between which a wait has to be asked to stand between a gap's next event and the one before."""
-    work = np.flatnonzero(module.work & (module["lane"] == lane))
+    module, work = facts.module, facts.work_on[lane]
     at = np.searchsorted(work, line.next[mine]) - 1
     before = np.where(at >= 0, work[np.maximum(at, 0)], -1)
     launch = module.launch[before]

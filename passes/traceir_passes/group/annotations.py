@@ -11,6 +11,7 @@ import numpy as np
 import traceir as tir
 from traceir.ir import Array, Ints
 from traceir_passes.group.hosts import enclosing, nearest_of, owners, split, sums
+from traceir_passes.group.similarity import periods
 from traceir_passes.group.stack import Direction, Stack
 
 START: Final = 0.90
@@ -84,13 +85,13 @@ def _periodic(
         signs = [_DIGITS.sub("#", texts[k]) for k in mine]
         counts = Counter(signs)
         kept = [(k, sign) for k, sign in zip(mine, signs, strict=True) if counts[sign] >= min_layers]
-        for period in range(1, len(kept) // min_layers + 1):
-            ordered = [sign for _, sign in kept]
-            if len(kept) % period == 0 and ordered[period:] == ordered[:-period]:
-                layers = [[k for k, _ in kept[i : i + period]] for i in range(0, len(kept), period)]
-                title = " + ".join(_DIGITS.sub("", sign.replace("#", "")).strip(" ._:#") for sign in ordered[:period])
-                out.append((direction, layers, title))
-                break
+        ordered = [sign for _, sign in kept]
+        whole = (p for p in periods(ordered) if p * min_layers <= len(kept) and len(kept) % p == 0)
+        period = next(whole, None)
+        if period is not None:
+            layers = [[k for k, _ in kept[i : i + period]] for i in range(0, len(kept), period)]
+            title = " + ".join(_DIGITS.sub("", sign.replace("#", "")).strip(" ._:#") for sign in ordered[:period])
+            out.append((direction, layers, title))
     return out
 
 

@@ -36,7 +36,9 @@ class Group(tir.Pass):
         "auto", help="which evidence may be used; auto takes the best that each stretch of work has"
     )
     min_layers: int = tir.option(
-        3, help="fewest layers of a stack; two alike are chance, and a window often cuts the first and the last"
+        3,
+        least=1,
+        help="fewest layers of a stack; two alike are chance, and a window often cuts the first and the last",
     )
     min_share: tir.Share = tir.option(
         0.5,
@@ -52,9 +54,11 @@ class Group(tir.Pass):
         0.7, help="least likeness of bodies of one kind, low enough to join layers that lost a kernel or two"
     )
     max_period: int = tir.option(
-        400, help="longest body in core ops, above any layer seen; bounds the search for repeats"
+        400, least=1, help="longest body in core ops, above any layer seen; bounds the search for repeats"
     )
-    max_odd: int = tir.option(2, help="most unlike bodies in a row inside a stack, so that damage does not end it")
+    max_odd: int = tir.option(
+        2, least=0, help="most unlike bodies in a row inside a stack, so that damage does not end it"
+    )
     autocorrelation: tir.Share = tir.option(
         0.8, help="least share of exact kernel names that recur a layer (or two) later for that check to hold"
     )

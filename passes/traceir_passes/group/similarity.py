@@ -1,11 +1,22 @@
-"""Likeness of bodies: how much of one sequence of tokens another one holds in order."""
+"""Likeness of bodies: how much of one sequence of tokens another one holds in order, and where one repeats itself."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Final
 
 import attrs
+import numpy as np
+
+from traceir.ir import Array
+
+MAX_LEADERS: Final = 64
+"""Kinds of bodies told apart. Programs have a handful of kinds of layers (8 is the most in the tests' traces).
+
+Only traces without structure reach the limit: there every new body would lead, and their square be compared.
+Leaders are taken in order of frequency, so what is left out is the rarest.
+"""
 
 
 @attrs.define(eq=False)
@@ -57,16 +68,62 @@ def common_lengths(left: bytes, right: bytes) -> list[int]:
 def clusters(counts: Mapping[bytes, int], likeness: Likeness, least: float) -> dict[bytes, bytes]:
     """For each distinct body, given with how often it occurs, the leader of its cluster.
 
-    Leaders are taken in order of frequency: a body that is like no leader so far becomes one; then every body
-    goes to its nearest leader. Bodies that begin with different tokens never share a cluster. Cost: distinct
-    bodies times leaders, not the number of bodies.
+    Leaders are taken in order of frequency: a body that is like no leader so far becomes one, up to MAX_LEADERS;
+    then every body goes to its nearest leader, or leads itself alone. Bodies that begin with different tokens
+    never share a cluster. Cost: distinct bodies times MAX_LEADERS at most.
     """
     order = sorted(counts, key=lambda body: -counts[body])
-    leaders: list[bytes] = []
-    for body in order:
-        if not any(leader[:1] == body[:1] and likeness.at_least(body, leader, least) >= least for leader in leaders):
-            leaders.append(body)
-    return {body: nearest(body, leaders, likeness, least) or body for body in order}
+    leaders = _Leaders(likeness, least, _letter_counts(order))
+    for k, body in enumerate(order):
+        if len(leaders.bodies) == MAX_LEADERS:
+            break
+        if not any(likeness(body, leaders.bodies[i]) >= least for i, _ in leaders.candidates(k, body)):
+            leaders.add(k, body)
+    return {body: leaders.nearest(k, body) or body for k, body in enumerate(order)}
+
+
+def _letter_counts(bodies: Sequence[bytes]) -> Array:
+    """How often each letter that occurs at all stands in each body: a row per body, a column per letter."""
+    alphabet = sorted(set(b"".join(bodies)))
+    return np.array([[body.count(letter) for letter in alphabet] for body in bodies], np.int64)
+
+
+@attrs.define(eq=False)
+class _Leaders:
+    """The leaders so far. Letters bound the likeness with all of them at once, so few are compared in full."""
+
+    likeness: Likeness
+    least: float
+    letters: Array
+    bodies: list[bytes] = attrs.field(factory=list)
+    rows: list[int] = attrs.field(factory=list)
+
+    def add(self, row: int, body: bytes) -> None:
+        """Make the body whose letters are counted in `row` a leader."""
+        self.bodies.append(body)
+        self.rows.append(row)
+
+    def candidates(self, row: int, body: bytes) -> list[tuple[int, float]]:
+        """Leaders that may be alike by their first token and letters: number and bound, the highest bound first."""
+        theirs = self.letters[self.rows]
+        common = 2 * np.minimum(theirs, self.letters[row]).sum(axis=1)
+        total = theirs.sum(axis=1) + len(body)
+        inside = np.flatnonzero((common >= self.least * total) & (total > 0))
+        bound = common[inside] / total[inside]
+        order = np.argsort(-bound, kind="stable")
+        pairs = zip(inside[order].tolist(), bound[order].tolist(), strict=True)
+        return [(i, most) for i, most in pairs if self.bodies[i][:1] == body[:1]]
+
+    def nearest(self, row: int, body: bytes) -> bytes | None:
+        """The most similar leader that reaches `least`; the earlier one of equals."""
+        best, found = self.least, len(self.bodies)
+        for i, most in self.candidates(row, body):
+            if most < best:
+                break
+            ratio = self.likeness(body, self.bodies[i])
+            if ratio > best or (ratio == best and i < found):
+                best, found = ratio, i
+        return self.bodies[found] if found < len(self.bodies) else None
 
 
 def nearest(body: bytes, leaders: Sequence[bytes], likeness: Likeness, least: float) -> bytes | None:
@@ -78,6 +135,22 @@ def nearest(body: bytes, leaders: Sequence[bytes], likeness: Likeness, least: fl
             if ratio > best or (ratio >= best and found is None):
                 best, found = ratio, leader
     return found
+
+
+def periods(signs: Sequence[Hashable]) -> list[int]:
+    """All p from 1 to the length with `signs[p:] == signs[:-p]`, in order: what each border leaves over. O(n)."""
+    border = [0] * (len(signs) + 1)  # of each beginning, the longest proper part that both begins and ends it
+    length = 0
+    for k in range(1, len(signs)):
+        while length and signs[k] != signs[length]:
+            length = border[length]
+        length += signs[k] == signs[length]
+        border[k + 1] = length
+    out, length = [], len(signs)
+    while length:
+        length = border[length]
+        out.append(len(signs) - length)
+    return out
 
 
 def aligned_cut(body: bytes, template: bytes, cut: int) -> int:

@@ -11,7 +11,9 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints, Mask
+from traceir_passes.gaps.host import processes
 from traceir_passes.group.hosts import enclosing
+from traceir_passes.group.similarity import periods
 from traceir_passes.group.stack import Stack
 from traceir_passes.group.tokens import LaneWork
 
@@ -102,7 +104,7 @@ def marked_steps(module: tir.Module) -> tuple[list[Step], Array]:
     steps = [_step(module.strings[int(module["name"][row])], int(row)) for row in rows.tolist()]
     if not steps:
         return [], member
-    process = np.array([_code(lane.pid) for lane in module.lanes] + [0])
+    process = np.append(processes(module)[0], -1)  # the last one is that of rows without a lane
     work = np.flatnonzero(module.work)
     launch = module.launch[work]
     launched = work[launch >= 0]
@@ -115,11 +117,6 @@ def marked_steps(module: tir.Module) -> tuple[list[Step], Array]:
         inside = (at >= 0) & (times[mine] < end[np.maximum(at, 0)])
         member[launched[mine]] = np.where(inside, here[np.maximum(at, 0)], -1)
     return steps, member
-
-
-def _code(pid: int | str | None) -> int:
-    text = str(pid)
-    return int(text) if text.isdigit() else -1 - sum(ord(c) << (8 * (k % 6)) for k, c in enumerate(text))
 
 
 def _step(text: str, row: int) -> Step:
@@ -216,11 +213,11 @@ def _first_of_group(embeds: Array, near: int = 16) -> int:
 def _repeated(work: LaneWork, stacks: list[Stack]) -> list[tuple[int, int]]:
     """Steps as position ranges, one for each period of a sequence of stacks that repeats."""
     signs = [(stack.layers, stack.direction, stack.title, len(stack.rows) // stack.layers) for stack in stacks]
-    for period in range(1, len(signs) // 2 + 1):
-        if signs[period:] == signs[:-period]:
-            begins = np.searchsorted(work.rows, [int(stack.rows[0]) for stack in stacks[::period]]).tolist()
-            return list(zip(begins, [*begins[1:], len(work)], strict=True))
-    return []
+    period = next((p for p in periods(signs) if 2 * p <= len(signs)), None)
+    if period is None:
+        return []
+    begins = np.searchsorted(work.rows, [int(stack.rows[0]) for stack in stacks[::period]]).tolist()
+    return list(zip(begins, [*begins[1:], len(work)], strict=True))
 
 
 def _by_graphs(module: tir.Module, works: list[LaneWork], member: Array) -> tuple[list[Step], Array]:

@@ -43,7 +43,9 @@ class Infer(tir.Pass):
 
     roles: str = tir.option("", help="path of a TOML file whose rules come before the built-in ones")
     norm_window: int = tir.option(
-        8, help="kernels within which pow, mean and rsqrt make a norm; with casts and a scale it has six to eight"
+        8,
+        least=1,
+        help="kernels within which pow, mean and rsqrt make a norm; with casts and a scale it has six to eight",
     )
     unknown_warn: tir.Share = tir.option(
         0.05, help="share of unknown kernel time above which class totals are unreliable; below it they move little"
@@ -106,8 +108,6 @@ class Infer(tir.Pass):
 
     def _judge(self, module: tir.Module, context: tir.PassContext) -> tir.Module:
         """The module with a finding if too much is unknown, and a remark for each large unknown name."""
-        kept = tuple(finding for finding in module.health if finding.code != FINDING)
-        module = attrs.evolve(module, health=kept) if len(kept) != len(module.health) else module
         kernels = report.kernels(module)
         unknown = kernels & module.is_in("infer.role", [UNKNOWN])
         for item in report.unknown_names(module, unknown):

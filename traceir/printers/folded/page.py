@@ -81,9 +81,14 @@ def _head(result: Result, width: int) -> Iterator[Line]:
     facts = [fact for report in result.reports.values() for fact in report.headline()]
     for timed in (True, False):  # times first, since they are what people look for
         yield from _packed([_joined(fact) for fact in facts if (fact.unit == "ns") == timed], width)
+    if result.unreliable:
+        doubts = ", ".join(f"{name} ({code})" for name, code in result.unreliable)
+        yield Line(text=f"unreliable: {doubts}; see below", look="warning", wraps=True)
     if not module.work.any():
         span = units.time(module.span_ns)
-        yield Line(text=f"The trace has no device work; its {units.count(len(module))} events span {span}.", wraps=True)
+        yield Line(
+            text=f"The trace shows no device work; its {units.count(len(module))} events span {span}.", wraps=True
+        )
     yield BLANK
 
 
@@ -131,7 +136,10 @@ def _step(step: folding.Step, room: Room) -> Iterator[Line]:
     about = [text for text in (step.phase, _short(step.mark)) if text]
     if step.count > 1:
         title = f"step ×{step.count}"
-        about = [f"{step.name} … {step.last}", *([step.phase] if step.phase else [])]
+        about = [
+            f"{'' if step.contiguous else 'some of '}{step.name} … {step.last}",
+            *([step.phase] if step.phase else []),
+        ]
     about.append(f"{units.count(step.kernels)} device events{each} from {units.count(step.launches)} launches")
     about.append(f"{units.time(step.span_ns)} on {_lanes(step.lanes)}")
     if step.idle_ns:
@@ -143,7 +151,7 @@ def _step(step: folding.Step, room: Room) -> Iterator[Line]:
     median = "median" if step.count > 1 or any(isinstance(item, folding.Stack) for item in step.items) else "time"
     yield Line(
         label="",
-        cells=(median, "share", *(("exposed",) if comm else ())),
+        cells=(median, "share", *(("exposed, all",) if comm else ())),
         text=f"of {units.time(step.work_ns)} summed durations",
         indent=2,
         look="note",

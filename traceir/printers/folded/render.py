@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+import attrs
+
 from traceir.printers.base import Style
 from traceir.printers.folded.lines import Line
 
@@ -26,9 +28,12 @@ _STYLES = {
 
 
 def render(lines: Sequence[Line], style: Style) -> Iterator[str]:
-    """The lines as text of at most `style.width` columns; sections (between blank lines) align their cells."""
+    """The lines as text of at most `style.width` columns; sections (between blank lines) align their cells.
+
+    Control characters of names are printed as escapes: a trace must not be able to move the cursor.
+    """
     section: list[Line] = []
-    for line in lines:
+    for line in map(_harmless, lines):
         if line.text or line.label or line.cells:
             section.append(line)
             continue
@@ -36,6 +41,17 @@ def render(lines: Sequence[Line], style: Style) -> Iterator[str]:
         section = []
         yield ""
     yield from _section(section, style)
+
+
+def _harmless(line: Line) -> Line:
+    texts = (line.text, line.label, *line.cells)
+    if all(text.replace(_KEPT, " ").isprintable() for text in texts):
+        return line
+    text, label, *cells = (
+        "".join(c if c == _KEPT or c.isprintable() else c.encode("unicode_escape").decode() for c in item)
+        for item in texts
+    )
+    return attrs.evolve(line, text=text, label=label, cells=tuple(cells))
 
 
 def _section(lines: Sequence[Line], style: Style) -> Iterator[str]:
