@@ -45,6 +45,25 @@ def test_nesting_is_what_the_definition_says(events: list[tuple[int, int, int]],
     assert (found.excess, found.most_ns) == (len(late), max(late, default=0))
 
 
+@given(EVENTS, st.integers(0, 3), st.sampled_from([0, 2**60]))
+def test_crossing_looks_at_all_earlier_siblings(events: list[tuple[int, int, int]], slack: int, far: int) -> None:
+    """An event crosses if it begins inside any earlier sibling, tried pair by pair; an absurd time stops nothing."""
+    events = [*events, (3, far, 1)]
+    lane, ts, dur = (np.array([event[k] for event in events], np.int64) for k in range(3))
+    found = nest(lane, ts, dur, slack)
+    order = sorted(range(len(events)), key=lambda i: (events[i][1], -events[i][2], i))
+    crossing = 0
+    for at, i in enumerate(order):
+        earlier = [j for j in order[:at] if lane[j] == lane[i] and found.parent[j] == found.parent[i]]
+        crossing += any(ts[i] < ts[j] + dur[j] for j in earlier)
+    assert found.crossing == crossing
+
+
+def test_crossing_past_the_child_of_a_sibling() -> None:
+    """A child between two siblings does not hide that they overlap."""
+    assert nest(np.zeros(3, np.int32), np.array([0, 1, 8]), np.array([10, 1, 7])).crossing == 1
+
+
 @given(EVENTS, st.integers(2**40, 2**61))
 def test_nesting_survives_one_absurd_time(events: list[tuple[int, int, int]], far: int) -> None:
     """A single time stamp far away changes nothing for the others and stops nothing."""

@@ -144,6 +144,27 @@ class TestWindow:
         assert cut["members.event"].tolist() == [1]
         assert not verify(cut)
 
+    @pytest.mark.parametrize("order", [("a", "b", "c"), ("c", "b", "a"), ("b", "c", "a")])
+    def test_tables_that_refer_to_each_other_stay_in_any_order(self, order: tuple[str, ...]) -> None:
+        """An event needs a row of `a`, which needs one of `b`, which needs another of `a` and one of `c`; `c` has a
+        chain of its own."""
+        refers = {"a.b": [1, -1, 0], "b.a": [-1, 2], "b.c": [0, 2], "c.next": [-1, 0, 1]}
+        item = annotated().with_columns({"x.a": np.array([-1, -1, 1, 0], np.int32)})
+        declared = [Annotation("x.a", dtype="id", unit="table:a")]
+        for name in order:
+            columns = {key: np.array(rows, np.int32) for key, rows in refers.items() if key.startswith(name)}
+            item = item.with_table(name, columns)
+            declared += [
+                Annotation(key, f"table:{name}", "id", unit=f"table:{key[-1] if key != 'c.next' else 'c'}")
+                for key in columns
+            ]
+        written = {annotation.name: Written(annotation, None) for annotation in declared}
+        cut = attrs.evolve(item, annotations={**item.annotations, **written}).window(np.array([3]))
+        found = {key: cut[key].tolist() for key in refers}
+        assert found == {"a.b": [1, 0], "b.a": [-1, 1], "b.c": [0, 2], "c.next": [-1, 0, 1]}
+        assert cut["x.a"].tolist() == [0]
+        assert not verify(cut)
+
     @given(st.data())
     def test_a_window_is_sound_and_windows_compose(self, data: st.DataObject) -> None:
         """No rule of level error breaks; a window of a window is the window of both; all rows change nothing."""

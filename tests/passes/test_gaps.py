@@ -543,3 +543,25 @@ def test_options_parse_from_text() -> None:
     assert Gaps.from_text({"min_gap": "2us", "cover": "75%", "blame": "all"}) == Gaps(2_000, cover=0.75, blame="all")
     with pytest.raises(tir.UsageError, match="duration"):
         Gaps.from_text({"late": "long"})
+
+
+def test_many_lanes_are_looked_up_in_one_sorted_table() -> None:
+    """Each lane's report is of its own work and gaps, and the masks of kinds are made once, not once a lane."""
+    lanes = [f"gpu{n % 2}.s{n}" for n in range(40)]
+    item = module(
+        [kernel(10 * n + 1000 * turn, 5 + n, None, lane) for turn in range(3) for n, lane in enumerate(lanes)]
+    )
+    asked: list[tuple[str, ...]] = []
+    whole = tir.Module.is_kind
+
+    def counted_is_kind(self: tir.Module, *names: str) -> Any:
+        asked.append(names)
+        return whole(self, *names)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tir.Module, "is_kind", counted_is_kind)
+        done, report = ran(item)
+    assert len(asked) < len(lanes)
+    assert Gaps().check(done) == []
+    found = {lane.lane: (lane.busy_ns, lane.gap_ns, lane.span_ns) for lane in report.lanes}
+    assert found == {lane: (3 * (5 + n), 2 * (995 - n), 2005 + n) for n, lane in enumerate(lanes)}

@@ -10,7 +10,7 @@ Level = Literal["info", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("info", "warning", "error")
 
 
-DAMAGE: frozenset[str] = frozenset({"truncated", "repaired", "string_time", "clock_step"})
+DAMAGE: frozenset[str] = frozenset({"truncated", "repaired", "clock_step"})
 """Codes of findings that say that the file itself is damaged, whatever their level."""
 
 

@@ -78,6 +78,12 @@ def findings(facts: Facts, damage: Damage) -> list[Finding]:
     return [finding for finding in found if finding is not None]
 
 
+_TOTALS = ("infer", "group", "collectives", "overlap", "gaps")
+"""Results that count or sum events, and are off where events are missing."""
+_LOSING = frozenset({"unreadable", "no_time", "no_dur", "negative_dur"})
+"""Repairs that lose an event or its duration."""
+
+
 def _damage(facts: Facts, damage: Damage) -> list[Finding]:
     found = []
     if damage.truncated or len(facts.open):
@@ -88,12 +94,14 @@ def _damage(facts: Facts, damage: Damage) -> list[Finding]:
         text = "; ".join(parts)
         message = f"{text[0].upper()}{text[1:]}; the last step may lack work, so let the profiler finish writing."
         count, first = max(len(facts.open), 1), facts.first(facts.open)
-        found.append(Finding("truncated", "warning", count, message, first, ("group.steps",)))
+        poisons: tuple[str, ...] = _TOTALS if damage.truncated else ("group.steps",)
+        found.append(Finding("truncated", "warning", count, message, first, poisons))
     for what, sentence in _MENDED:
         if count := damage.counts.get(what, 0):
             level: Level = "info" if what == "comma" else "warning"
             message = sentence.format(n=_events(count)) + "; record again if their figures matter."
-            found.append(Finding("repaired", level, count, message, damage.first.get(what)))
+            lost = _TOTALS if what in _LOSING else ()
+            found.append(Finding("repaired", level, count, message, damage.first.get(what), lost))
     if count := damage.counts.get("string_time", 0):
         message = f"Times given as text, and read exactly as written: {_events(count)}."
         found.append(Finding("string_time", "info", count, message, damage.first.get("string_time")))

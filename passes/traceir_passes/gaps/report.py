@@ -217,14 +217,14 @@ def _lanes(module: Module, min_gap: int) -> Iterator[LaneGaps]:
     for which, line in _by_lane(module):
         lane = module.lanes[which]
         first, last, idle = spans[-1 if lane.device is None else lane.device]
-        sums = _sums(module, line.gaps, min_gap)
+        sums, start = _sums(module, line.gaps, min_gap), module["gaps.start"][line.gaps]
         yield LaneGaps(
             lane=lane.name,
             device=lane.device,
             span_ns=line.span,
             busy_ns=line.busy,
             gap_ns=int(module["gaps.dur"][line.gaps].sum()),
-            device_idle_ns=(idle & _spans(module, line.gaps)).length,
+            device_idle_ns=int(idle.covered(start, start + module["gaps.dur"][line.gaps]).sum()),
             lead_ns=line.first - first,
             tail_ns=last - line.last,
             classes=sums[0],

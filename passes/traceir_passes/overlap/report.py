@@ -127,9 +127,10 @@ class OverlapReport(tir.Report):
         ]
 
     def blocks(self) -> Sequence[tir.Block]:
-        """Exposed communication by kind, where there is any."""
+        """A row per device where there are several, and communication by kind, where there is any."""
+        out = [_devices(self.devices)] if len(self.devices) > 1 else []
         if not self.communication:
-            return ()
+            return out
         rows = tuple(
             (
                 "?" if item.device is None else str(item.device),
@@ -142,7 +143,7 @@ class OverlapReport(tir.Report):
             for item in sorted(self.communication, key=lambda item: -item.exposed_ns)
         )
         columns = ("device", "kind", "library", "count", "time (union)", "exposed")
-        return (tir.Block("communication by kind", columns, rows, detail=True),)
+        return [*out, tir.Block("communication by kind", columns, rows, detail=True)]
 
 
 def build(module: Module, work: Work, unknown_warn: float) -> OverlapReport:
@@ -158,6 +159,23 @@ def build(module: Module, work: Work, unknown_warn: float) -> OverlapReport:
         tuple(item for device in found for item in _communication(module, device)),
         tuple(item for device in found for item in _hiders(module, device)),
     )
+
+
+def _devices(devices: Sequence[DeviceAccount]) -> tir.Block:
+    """The devices side by side, the most exposed first."""
+    rows = tuple(
+        (
+            f"gpu{'?' if item.device is None else item.device}",
+            units.time(item.span_ns),
+            f"{units.time(item.busy_ns)} {units.share(item.busy_ns, item.span_ns)}",
+            units.time(item.comm_ns) if item.comm_ns else "none",
+            f"{units.time(item.exposed_ns)} {units.share(item.exposed_ns, item.comm_ns)}" if item.comm_ns else "none",
+            f"{units.time(item.idle_ns)} {units.share(item.idle_ns, item.span_ns)}",
+        )
+        for item in sorted(devices, key=lambda item: -item.exposed_ns)
+    )
+    columns = ("device", "span", "busy, of span", "communication", "exposed, of it", "idle, of span")
+    return tir.Block("devices", columns, rows)
 
 
 def _accounts(module: Module, kind: str, unknown_warn: float) -> tuple[Iterator[tuple[Any, ...]], list[int | None]]:

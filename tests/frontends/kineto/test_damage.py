@@ -194,3 +194,32 @@ def test_counters_memory_and_instants_have_rows(tmp_path: Path) -> None:
     assert found["mem.free"].field("bytes") == -512
     assert (found["host.async"].dur, found["host.async"].lane.name) == (30_500, "async.request")
     assert next(lane for lane in module.lanes if lane.name == "cpu.main").label == "python3"
+
+
+FAR_OFF: list[tuple[str, tuple[float, ...], int]] = [
+    ("one behind the other", (1e12, 1e13), 2),
+    ("before and after", (-1e12, 1e12), 2),
+    ("three", (-1e13, 1e12, 1e13), 3),
+    ("a sparse tail is no fault", (1e12, 2e12, 3e12, 4e12), 0),
+]
+
+
+@pytest.mark.parametrize(("offsets", "count"), [case[1:] for case in FAR_OFF], ids=[case[0] for case in FAR_OFF])
+def test_islands_on_both_sides_are_one_clock_step(offsets: tuple[float, ...], count: int, tmp_path: Path) -> None:
+    """No far event hides another; the finding counts all, poisons the span, and names no option."""
+    events = [*plain(), *(op("far", 100 + offset, 1) for offset in offsets)]
+    found = [finding for finding in load_events(tmp_path, events).health if finding.code == "clock_step"]
+    assert [finding.count for finding in found] == [count] * bool(count)
+    for finding in found:
+        assert "module.span_ns" in finding.poisons
+        assert "window" not in finding.message
+
+
+def test_samples_of_counters_lie_on_the_lane_of_process_and_name(tmp_path: Path) -> None:
+    """Samples of two names in two processes, interleaved, lie on four lanes."""
+    sample = {"ph": "C", "args": {"percent": 5}}
+    events = [{**sample, "name": f"c{n % 2}", "pid": n // 2 % 2, "ts": 110 + n} for n in range(8)]
+    module = load_events(tmp_path, [*plain(), *events])
+    found = [(event.name, event.lane.pid, event.lane.name) for event in module.select(kind="ctr.sample")]
+    assert [(name, pid) for name, pid, _ in found] == [(f"c{n % 2}", n // 2 % 2) for n in range(8)]
+    assert all(lane.startswith(f"ctr.{name}") for name, _, lane in found)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import traceir as tir
 from traceir_passes.group.labels import label_layer, label_outside
 from traceir_passes.group.repeats import tandem_repeats
-from traceir_passes.group.similarity import Likeness, aligned_cut, common_lengths
-from traceir_passes.group.steps import phase_of
+from traceir_passes.group.similarity import (
+    MAX_LEADERS,
+    Likeness,
+    aligned_cut,
+    clusters,
+    common_lengths,
+    nearest,
+    periods,
+)
+from traceir_passes.group.steps import marked_steps, phase_of
 
 TEXTS = st.text("abcd", max_size=30).map(str.encode)
 
@@ -42,6 +53,80 @@ def test_likeness_is_symmetric_and_one_only_for_equals(left: bytes, right: bytes
         for least in (0.3, 0.7):
             exact = likeness(left, right)
             assert (likeness.at_least(left, right, least) >= least) == (exact >= least)
+
+
+def slow_clusters(counts: dict[bytes, int], least: float) -> dict[bytes, bytes]:
+    """Clusters with every body compared with every leader."""
+    likeness, leaders = Likeness(), list[bytes]()
+    order = sorted(counts, key=lambda body: -counts[body])
+    for body in order:
+        if nearest(body, leaders, likeness, least) is None:
+            leaders.append(body)
+    return {body: nearest(body, leaders, likeness, least) or body for body in order}
+
+
+@given(st.dictionaries(TEXTS.filter(bool), st.integers(1, 3), max_size=20), st.sampled_from([0.0, 0.3, 0.7, 1.0]))
+def test_bounds_leave_clusters_as_they_are(counts: dict[bytes, int], least: float) -> None:
+    """Below the limit of leaders, clusters are those of comparing all with all."""
+    assert clusters(counts, Likeness(), least) == slow_clusters(counts, least)
+
+
+def test_bodies_without_structure_are_compared_with_few() -> None:
+    """Rare bodies beyond the limit lead themselves alone; likeness is computed for far fewer than all pairs."""
+    draw = random.Random(1)
+    noise = [bytes([65, *draw.choices(range(97, 107), k=draw.randint(5, 30))]) for _ in range(600)]
+    counts = {b"Agngag": 9, **dict.fromkeys(noise, 1), b"Agngagg": 1}
+    asked = list[tuple[bytes, bytes]]()
+
+    class Counted(Likeness):
+        def __call__(self, left: bytes, right: bytes) -> float:
+            asked.append((left, right))
+            return super().__call__(left, right)
+
+    leader = clusters(counts, Counted(), 0.7)
+    assert leader[b"Agngagg"] == b"Agngag"
+    assert len(asked) <= 2 * MAX_LEADERS * len(counts)
+    chosen = sum(1 for body in counts if leader[body] != body)
+    assert chosen
+    assert len({right for _, right in asked}) <= MAX_LEADERS
+
+
+@given(st.text("ab", max_size=12), st.integers(1, 4))
+def test_periods_are_all_periods(text: str, copies: int) -> None:
+    """Borders give what comparing the shifted text for every period gives."""
+    whole = text * copies
+    assert periods(whole) == [p for p in range(1, len(whole) + 1) if whole[p:] == whole[:-p]]
+
+
+def test_a_long_sequence_has_its_periods_in_linear_time() -> None:
+    """A sequence whose only period is its length costs one walk, not one comparison per period."""
+    signs = ["a"] * 200_000 + ["b"]
+    assert periods(signs) == [len(signs)]
+
+
+@pytest.mark.parametrize(("mine", "other"), [("abcdefg", "gbcdefa"), ("²", "2"), (None, "None of these")])
+def test_marks_count_in_their_own_process_only(mine: str | None, other: str) -> None:
+    """Work launched by one process is in no step of another, however alike their pids; pids may be any text."""
+    for apart in (False, True):
+        strings, names = tir.Strings().encode(["kernel", "launch", "ProfilerStep#1"])
+        module = tir.ModuleBuilder(
+            name="two processes",
+            strings=strings,
+            lanes=[
+                tir.Lane("gpu", "dev.stream", device=0, stream=0),
+                tir.Lane("one", "host.thread", pid=mine, tid=1),
+                tir.Lane("two", "host.thread", pid=other, tid=1),
+            ],
+            kinds=["dev.kernel", "rt.launch", "host.range"],
+            id=np.arange(3),
+            kind=np.arange(3),
+            name_code=names,
+            ts=np.array([1000, 10, 0]),
+            dur=np.array([100, 10, 100]),
+            lane=np.array([0, 1, 2 if apart else 1]),
+            edges=[("launch", np.array([1]), np.array([0]))],
+        ).build()
+        assert marked_steps(module)[1][module.work].tolist() == [-1 if apart else 0]
 
 
 @pytest.mark.parametrize("lost", range(12))
