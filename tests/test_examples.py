@@ -74,7 +74,7 @@ def test_the_synthetic_example_is_what_its_command_makes() -> None:
     [
         ("/home/a/.venv/lib/python3.12/site-packages/torch/_ops.py(12): f", "torch/_ops.py(12): f"),
         ("/usr/lib/python3.12/threading.py(1032): _bootstrap", "lib/threading.py(1032): _bootstrap"),
-        ("/work/me/train.py(3): <module>", "train.py(3): <module>"),
+        ("/home/me/train.py(3): <module>", "train.py(3): <module>"),
         ("torch/nn/modules/module.py(1782): _call_impl", "torch/nn/modules/module.py(1782): _call_impl"),
         ("<built-in method to of Tensor object at 0x7fdc681d0910>", "<built-in method to of Tensor object at 0x0>"),
         ("aten::mm", "aten::mm"),

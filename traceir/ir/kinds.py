@@ -106,58 +106,58 @@ class HostRange(_Host):
     external_id: int | None = field(keys=("External id",))
 
 
+@attrs.frozen
 class _Runtime(_Host):
-    pass
+    """A runtime or driver call, which its correlation joins with what it started."""
+
+    correlation: int | None = field(keys=("correlation",), help="Joins the call with its device work.")
+
+
+@attrs.frozen
+class _Enqueue(_Runtime):
+    """A call that enqueues or awaits work for the operator that its external id names."""
+
+    external_id: int | None = field(keys=("External id",))
 
 
 @register
 @attrs.frozen
-class RtLaunch(_Runtime):
+class RtLaunch(_Enqueue):
     """A runtime or driver call that launches one kernel."""
 
     name: ClassVar[str] = "rt.launch"
-    correlation: int | None = field(keys=("correlation",), help="Joins the call with its device work.")
-    external_id: int | None = field(keys=("External id",))
 
 
 @register
 @attrs.frozen
-class RtGraphLaunch(_Runtime):
+class RtGraphLaunch(_Enqueue):
     """A runtime call that launches a recorded graph: one call, many kernels."""
 
     name: ClassVar[str] = "rt.graph_launch"
-    correlation: int | None = field(keys=("correlation",))
-    external_id: int | None = field(keys=("External id",))
 
 
 @register
 @attrs.frozen
-class RtMemcpy(_Runtime):
+class RtMemcpy(_Enqueue):
     """A runtime call that copies memory."""
 
     name: ClassVar[str] = "rt.memcpy"
-    correlation: int | None = field(keys=("correlation",))
-    external_id: int | None = field(keys=("External id",))
 
 
 @register
 @attrs.frozen
-class RtMemset(_Runtime):
+class RtMemset(_Enqueue):
     """A runtime call that sets memory."""
 
     name: ClassVar[str] = "rt.memset"
-    correlation: int | None = field(keys=("correlation",))
-    external_id: int | None = field(keys=("External id",))
 
 
 @register
 @attrs.frozen
-class RtSync(_Runtime):
+class RtSync(_Enqueue):
     """A runtime call that blocks until device work is done."""
 
     name: ClassVar[str] = "rt.sync"
-    correlation: int | None = field(keys=("correlation",))
-    external_id: int | None = field(keys=("External id",))
 
 
 @register
@@ -166,7 +166,6 @@ class RtAlloc(_Runtime):
     """A runtime call that allocates or frees device memory (such calls block)."""
 
     name: ClassVar[str] = "rt.alloc"
-    correlation: int | None = field(keys=("correlation",))
 
 
 @register
@@ -175,7 +174,6 @@ class RtCall(_Runtime):
     """Any other runtime or driver call, and the profiler's own overhead on a thread."""
 
     name: ClassVar[str] = "rt.call"
-    correlation: int | None = field(keys=("correlation",))
 
 
 @register
@@ -293,32 +291,32 @@ class CtrSample(Kind):
     name: ClassVar[str] = "ctr.sample"
 
 
+@attrs.frozen
+class _Memory(Kind):
+    """What the framework's allocator says of memory taken or given back."""
+
+    bytes: int | None = field("B", keys=("Bytes",))
+    address: int | None = field(keys=("Addr",))
+    device: int | None = field(keys=("Device Id",))
+    device_type: int | None = field(keys=("Device Type",))
+    total_allocated: int | None = field("B", keys=("Total Allocated",))
+    total_reserved: int | None = field("B", keys=("Total Reserved",))
+
+
 @register
 @attrs.frozen
-class MemAlloc(Kind):
+class MemAlloc(_Memory):
     """Memory taken from the framework's allocator (an instant)."""
 
     name: ClassVar[str] = "mem.alloc"
-    bytes: int | None = field("B", keys=("Bytes",))
-    address: int | None = field(keys=("Addr",))
-    device: int | None = field(keys=("Device Id",))
-    device_type: int | None = field(keys=("Device Type",))
-    total_allocated: int | None = field("B", keys=("Total Allocated",))
-    total_reserved: int | None = field("B", keys=("Total Reserved",))
 
 
 @register
 @attrs.frozen
-class MemFree(Kind):
+class MemFree(_Memory):
     """Memory given back to the framework's allocator (an instant)."""
 
     name: ClassVar[str] = "mem.free"
-    bytes: int | None = field("B", keys=("Bytes",))
-    address: int | None = field(keys=("Addr",))
-    device: int | None = field(keys=("Device Id",))
-    device_type: int | None = field(keys=("Device Type",))
-    total_allocated: int | None = field("B", keys=("Total Allocated",))
-    total_reserved: int | None = field("B", keys=("Total Reserved",))
 
 
 @register
