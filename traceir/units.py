@@ -1,4 +1,4 @@
-"""Numbers as people read them: each with its unit, four significant figures at most."""
+"""Numbers as people read them: each with its unit and as many digits as help."""
 
 from __future__ import annotations
 

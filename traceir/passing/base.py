@@ -90,8 +90,3 @@ class Pass:
     def check(self, module: Module) -> list[str]:
         """The conservation laws that the module breaks after this pass, a sentence each; none if all hold."""
         return []
-
-
-def as_dict(item: Pass) -> dict[str, Any]:
-    """The options of a pass by name."""
-    return attrs.asdict(item)  # type: ignore[arg-type]

@@ -58,7 +58,6 @@ class Token(msgspec.Struct, gc=False):
     args: Args | None = None
 
 
-AnyEvent = Event | Token
 _EVENTS: Final = msgspec.json.Decoder(list[Event])
 _TOKENS: Final = msgspec.json.Decoder(list[Token])
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])

@@ -42,7 +42,6 @@ _PLAIN: Final = (
 _OF_LIBRARY: Final = re.compile(r"(?:nccl|rccl|gloo|mpi|ucc|hccl|xccl|oneccl|mccl)[:.](\w+)\Z", re.IGNORECASE)
 _OF_FRAMEWORK: Final = re.compile(r"(?:c10d|_c10d_functional|c10d_functional)::(\w+)\Z")
 _OF_EXTENSION: Final = re.compile(r"(?!aten::|autograd|torch::|prim::)[A-Za-z]\w*::(\w+)\Z")
-_FUSED: Final = re.compile(r"matmul|mm_|fus|norm", re.IGNORECASE)
 
 
 def kind_of_word(word: str) -> str:

@@ -401,10 +401,10 @@ def holes(module: Module, times: int, blocked: float) -> list[tir.Finding]:
     if not len(gaps):
         return []
     longest = int(gaps[np.argmax(dur[gaps])])
-    number = "A gap" if len(gaps) == 1 else f"{len(gaps)} gaps"
+    number, verb = ("A gap", "exceeds") if len(gaps) == 1 else (f"{len(gaps)} gaps", "exceed")
     message = (
-        f"{number} of up to {int(dur[longest])} ns, which the host does not explain or sat blocked through, "
-        f"exceed {times} median steps: work there was probably not recorded; record whole steps."
+        f"{number} of up to {units.time(int(dur[longest]))}, which the host does not explain or sat blocked through, "
+        f"{verb} {times} median steps: work there was probably not recorded; record whole steps."
     )
     first = int(module["id"][module["gaps.next"][gaps[0]]])
     return [

@@ -10,7 +10,6 @@ from traceir_passes.infer import triton
 from traceir_passes.infer.names import KernelName, parse
 
 WIDTH: Final = 40
-_SUFFIX: Final = re.compile(r"(?:_kernel)?(?:_(?:cuda|impl|nocast))*(?:_kernel)?(?:_cuda|_impl)*\Z")
 _GENERIC: Final = frozenset({"kernel", "globalkernel", "gemm", "run", "impl", "fwd", "bwd", "main", "operator_call"})
 _TENSILE_TYPES: Final = {"BBS": "bf16", "BSS": "bf16", "B": "bf16", "HHS": "fp16", "HSS": "fp16", "H": "fp16",
                          "SB": "fp32", "S": "fp32", "DB": "fp64", "F8": "fp8", "I8": "int8"}  # fmt: skip

@@ -140,7 +140,7 @@ def _step(step: folding.Step, room: Room) -> Iterator[Line]:
             f"{'' if step.contiguous else 'some of '}{step.name} … {step.last}",
             *([step.phase] if step.phase else []),
         ]
-    about.append(f"{units.count(step.kernels)} device events{each} from {units.count(step.launches)} launches")
+    about.append(f"{_many(step.kernels, 'device event')}{each} from {_many(step.launches, 'launch', 'launches')}")
     about.append(f"{units.time(step.span_ns)} on {_lanes(step.lanes)}")
     if step.idle_ns:
         about.append(f"device idle {units.time(step.idle_ns)} of it")
@@ -165,6 +165,10 @@ def _step(step: folding.Step, room: Room) -> Iterator[Line]:
         else:
             ops = [item for item in chunk if isinstance(item, folding.Op)]
             yield from _ops(ops, step, comm, room.ops, indent=2, bar=False)
+
+
+def _many(number: int, one: str, several: str = "") -> str:
+    return f"{units.count(number)} {one if number == 1 else several or one + 's'}"
 
 
 def _short(mark: str) -> str:
