@@ -13,7 +13,8 @@ from typing import TextIO
 from traceir.errors import UsageError
 from traceir.ir import Module
 from traceir.loading import load
-from traceir.printers import Style
+from traceir.passing.pipeline import parse_items
+from traceir.printers import Printer, Style
 from traceir.registry import Registry
 
 _PATIENCE_S = 1.0
@@ -30,6 +31,15 @@ def registry(arguments: argparse.Namespace) -> Registry:
     for path in arguments.plugin:
         found.add_file(path)
     return found
+
+
+def printer(text: str, known: Registry) -> Printer:
+    """The printer that `--emit` names, with its options: `json`, `folded{by=role}`."""
+    items = parse_items(text)
+    if len(items) != 1:
+        raise UsageError(f"The format {text!r} has to be one printer, such as json or 'folded{{by=role}}'.")
+    chosen: Printer = known.find("printers", items[0].word).from_text(dict(items[0].settings))
+    return chosen
 
 
 def read(arguments: argparse.Namespace, known: Registry) -> Module:

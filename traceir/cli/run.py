@@ -15,7 +15,7 @@ from traceir.errors import InputError, UsageError
 from traceir.ir import Finding
 from traceir.ir.health import DAMAGE
 from traceir.passing import Instrument, PassManager
-from traceir.printers import InputInfo, Printer, Result
+from traceir.printers import InputInfo, Result
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -23,7 +23,7 @@ def execute(arguments: argparse.Namespace) -> int:
     _check_output(arguments.output, arguments.input)
     common.style(arguments, sys.stdout)
     registry = common.registry(arguments)
-    printer: Printer = registry.find("printers", arguments.emit)()
+    printer = common.printer(arguments.emit, registry)
     manager = PassManager.parse(
         arguments.passes,
         registry=registry,

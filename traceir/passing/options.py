@@ -6,7 +6,7 @@ import contextlib
 import re
 import types
 import typing
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args, get_origin
 
 import attrs
 
@@ -25,7 +25,7 @@ _PARTS = re.compile(rf"{_PART}(?:\+{_PART})*\Z", re.S)
 
 
 def option(default: Any = attrs.NOTHING, *, help: str, least: float | None = None) -> Any:
-    """Declare an option of a pass: its default and one sentence of help, and the least value of a number.
+    """Declare an option of a pass or printer: its default and one sentence of help, and the least value of a number.
 
     The annotation gives its type.
     """
@@ -34,7 +34,7 @@ def option(default: Any = attrs.NOTHING, *, help: str, least: float | None = Non
 
 @attrs.frozen
 class Option:
-    """One option of a pass as people see it."""
+    """One option of a pass or printer as people see it."""
 
     name: str
     type: Any
@@ -48,8 +48,53 @@ class Option:
         return _describe(self.type)
 
 
+class Optioned:
+    """Base of what is chosen by name and set by options: its fields made by `option` are its options."""
+
+    _what: ClassVar[str] = "pass"
+    """What messages call it."""
+
+    def __attrs_post_init__(self) -> None:
+        for wanted in options_of(type(self)):
+            check(self.name(), wanted, getattr(self, wanted.name))
+
+    @classmethod
+    def name(cls) -> str:
+        """The word that chooses it."""
+        raise NotImplementedError
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]
+
+    @classmethod
+    def from_text(cls, given: dict[str, str]) -> Self:
+        """One from the texts of its options; unknown options and bad values are UsageErrors."""
+        known = {wanted.name: wanted for wanted in options_of(cls)}
+        values: dict[str, Any] = {}
+        for name, text in given.items():
+            if name not in known:
+                has = f"it has {', '.join(known)}" if known else "it has none"
+                raise UsageError(f"The {cls._what} {cls.name()} has no option {name!r}; {has}.")
+            values[name] = parse(cls.name(), known[name], text)
+        for name, wanted in known.items():
+            if wanted.default is attrs.NOTHING and name not in values:
+                raise UsageError(f"The {cls._what} {cls.name()} needs its option {name} ({wanted.type_name}).")
+        return cls(**values)
+
+    def text(self, *, every: bool = False) -> str:
+        """Its spelling in a pipeline; options at their defaults are left out unless `every`."""
+        parts = [
+            f"{wanted.name}={spell(wanted.type, getattr(self, wanted.name))}"
+            for wanted in options_of(type(self))
+            if every or getattr(self, wanted.name) != wanted.default
+        ]
+        return f"{self.name()}{{{','.join(parts)}}}" if parts else self.name()
+
+
 def options_of(cls: type) -> tuple[Option, ...]:
-    """The options of a pass class, in the order of its fields."""
+    """The options of a pass or printer class, in the order of its fields."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(
         Option(

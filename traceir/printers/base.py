@@ -9,6 +9,7 @@ import attrs
 
 from traceir.ir import Module
 from traceir.passing import Report
+from traceir.passing.options import Optioned
 
 
 @attrs.frozen
@@ -55,15 +56,19 @@ class Result:
         ]
 
 
-class Printer:
-    """Base of printers: `word` is the name for `--emit`."""
+class Printer(Optioned):
+    """Base of printers: `word` is the name for `--emit`, as in `--emit 'tir{form=table}'`.
 
+    Subclass it, decorate with `@attrs.frozen`; fields made by `traceir.option` are its options.
+    """
+
+    _what: ClassVar[str] = "printer"
     word: ClassVar[str] = ""
 
     @classmethod
-    def summary(cls) -> str:
-        """The first line of the docstring."""
-        return (cls.__doc__ or "").strip().partition("\n")[0]
+    def name(cls) -> str:
+        """The word of the printer."""
+        return cls.word
 
     def write(self, result: Result, out: TextIO, style: Style) -> None:
         """Write the result as text."""

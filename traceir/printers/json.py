@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any, ClassVar, TextIO
 
+import attrs
 import msgspec
 
 import traceir
@@ -16,6 +17,7 @@ SCHEMA = "traceir.report/1"
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
+@attrs.frozen
 class Json(Printer):
     """The report as JSON, by the schema traceir.report/1."""
 

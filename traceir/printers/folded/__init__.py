@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar, TextIO
 
+import attrs
+
 from traceir.printers.base import Printer, Result, Style
 from traceir.printers.folded.page import compose
 from traceir.printers.folded.render import render
 
 
+@attrs.frozen
 class Folded(Printer):
     """One page for people: steps, layers and ops, folded."""
 
