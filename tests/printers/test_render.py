@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -46,10 +47,45 @@ def test_cells_of_a_section_are_aligned() -> None:
     ]
 
 
+_HEAD = Line(label="op", cells=("median", "share", "exposed"), look="note", yields=(2, 1))
+_ROW = Line(label="gate_up_proj_of_a_long_name", cells=("123.456 ms", "12.5 %", "100.000 ms"), text="gemm", look="op")
+
+
+@pytest.mark.parametrize("width", range(30, 81))
+def test_columns_are_left_out_whole_in_the_order_that_the_heading_says(width: int) -> None:
+    """No cell is ever cut; what is missing is named below, and exposed goes before share."""
+    lines = list(render([_HEAD, _ROW], Style(width)))
+    assert "123.456 ms" in lines[1]
+    note = " ".join(lines[2:])
+    for name, cell in zip(_HEAD.cells, _ROW.cells, strict=True):
+        assert (cell in lines[1]) == (name in lines[0])
+        assert (name in note) == (name not in lines[0])
+    assert "share" in lines[0] or "exposed" not in lines[0]
+    assert ("columns that need more" in note) == (len(lines) > 2)
+
+
+def test_a_label_is_cut_before_a_column_is_left_out() -> None:
+    """Twenty characters of a label are enough to tell ops apart."""
+    head, row = render([_HEAD, _ROW], Style(52))
+    assert row == "gate_up_proj_of_a_l…  123.456 ms  12.5 %  100.000 ms"
+    assert head.split() == ["op", "median", "share", "exposed"]
+
+
+def test_a_table_without_an_order_loses_its_last_columns() -> None:
+    """What comes first in a table is what it is about."""
+    lines = [
+        Line(label="law", cells=("expected", "found", "holds"), look="note"),
+        Line(label="x", cells=("1", "2", "3")),
+    ]
+    assert next(iter(render(lines, Style(20)))).split() == ["law", "expected", "found"]
+
+
 def test_ascii_output_keeps_the_meaning_of_signs() -> None:
     """Signs beyond ASCII have a spelling of their own, not a question mark."""
     [text] = render([Line(text="3 µs · layer ×36 – 2 → 3")], Style(60, unicode=False))
     assert text == "3 us - layer x36 - 2 > 3"
+    [strip] = render([Line(text="▁▂▃▄▅▆▇█")], Style(60, unicode=False))
+    assert strip == ".:-=+*#@", "the higher, the darker"
 
 
 def test_long_text_is_cut_or_wrapped() -> None:

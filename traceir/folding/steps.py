@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import attrs
 import numpy as np
 
+from traceir.folding.gaps import GapTable
 from traceir.folding.model import Op, Stack, Step
 from traceir.folding.ops import fold_ops, fold_stack
-from traceir.folding.work import Work, gather
+from traceir.folding.work import OneStep, Work, gather
 from traceir.ir import Array, Ints, Module, Spans
 
 ALIKE = 2
 """Steps fold only if none costs more than this many times the least of them: a median has to describe them all."""
-
-
-@attrs.frozen(eq=False)
-class OneStep:
-    """One step before folding: its region, positions in the work arrays, extent, idle time, cost and stacks."""
-
-    region: int
-    at: Array
-    low: int
-    high: int
-    idle_ns: int
-    work_ns: int
-    stacks: tuple[int, ...]
-    signature: tuple[object, ...]
 
 
 def fold(module: Module) -> tuple[Step, ...]:
@@ -37,11 +23,17 @@ def fold(module: Module) -> tuple[Step, ...]:
     cost. Labels come from the column shown as `label`, else from roles, else from names.
     """
     work = gather(module)
+    judged = GapTable.of(work)
+    return tuple(_fold_steps(work, members, judged) for members in alike(work))
+
+
+def alike(work: Work) -> list[list[OneStep]]:
+    """The steps that fold into one, in order of the first of each."""
     groups: dict[tuple[object, ...], list[OneStep]] = {}
     for step in _steps(work):
         groups.setdefault(step.signature, []).append(step)
-    alike = [members for group in groups.values() for members in _of_like_cost(group)]
-    return tuple(_fold_steps(work, members) for members in sorted(alike, key=lambda members: int(members[0].at[0])))
+    out = [members for group in groups.values() for members in _of_like_cost(group)]
+    return sorted(out, key=lambda members: int(members[0].at[0]))
 
 
 def _of_like_cost(steps: list[OneStep]) -> list[list[OneStep]]:
@@ -71,10 +63,10 @@ def _steps(work: Work) -> list[OneStep]:
         at = parts[number]
         stacks = _in_order(work.stack[at])
         shape: tuple[object, ...] = tuple(
-            (sizes[stack], bool(work.layers.number("partial", stack))) for stack in stacks
+            (sizes[stack], bool(work.layers.number("group.partial", stack))) for stack in stacks
         )
         shape = shape or tuple(np.unique(work.label[at]).tolist())
-        signature = (region < 0, work.steps.text("phase", region), shape)
+        signature = (region < 0, work.steps.text("group.phase", region), shape)
         extent = int(low[number]), int(high[number])
         out.append(OneStep(region, at, *extent, int(idle[number]), int(cost[number]), stacks, signature))
     return out
@@ -110,8 +102,9 @@ def _busy_within(work: Work, parts: Sequence[Array], low: Ints, high: Ints) -> I
     return out
 
 
-def _fold_steps(work: Work, members: list[OneStep]) -> Step:
+def _fold_steps(work: Work, members: list[OneStep], judged: GapTable | None) -> Step:
     at = np.concatenate([member.at for member in members])
+    instance = np.repeat(np.arange(len(members)), [len(member.at) for member in members])
     spans = [member.high - member.low for member in members]
     slow = int(np.argmax(spans))
     first = members[0].region
@@ -119,7 +112,7 @@ def _fold_steps(work: Work, members: list[OneStep]) -> Step:
     return Step(
         name=work.steps.name(first) or None,
         count=len(members),
-        phase=work.steps.text("phase", first),
+        phase=work.steps.text("group.phase", first),
         kernels=round(len(at) / len(members)),
         launches=round(len(np.unique(launches[launches >= 0])) / len(members)),
         span_ns=int(np.median(spans)),
@@ -127,19 +120,22 @@ def _fold_steps(work: Work, members: list[OneStep]) -> Step:
         work_ns=sum(member.work_ns for member in members),
         exposed_ns=work.exposed_of(at),
         lanes=work.lanes_of(at),
-        items=_items(work, members, at),
+        items=_items(work, members, at, instance),
         slowest=(work.steps.name(members[slow].region), spans[slow]) if first >= 0 and len(members) > 1 else None,
-        mark=work.steps.text("mark_text", first),
+        mark=work.steps.text("group.mark_text", first),
         grouped=work.module.has_tree("steps"),
         last=work.steps.name(members[-1].region) or None,
         contiguous=members[-1].region - first == len(members) - 1,
+        fastest_ns=min(spans),
+        exposed_median_ns=work.exposed_median_of(at, instance),
+        gaps=judged.within(work, members, at, instance) if judged is not None else None,
+        unknown_ns=work.unknown_of(at),
     )
 
 
-def _items(work: Work, members: list[OneStep], at: Array) -> tuple[Op | Stack, ...]:
+def _items(work: Work, members: list[OneStep], at: Array, instance: Array) -> tuple[Op | Stack, ...]:
     """The stacks and, before, between and after them, the ops outside layers, in order of time."""
     depth = max(len(member.stacks) for member in members)
-    instance = np.repeat(np.arange(len(members)), [len(member.at) for member in members])
     order = np.concatenate([_segments(work, member) for member in members])
     items: list[Op | Stack] = []
     for place in range(2 * depth + 1):

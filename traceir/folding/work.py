@@ -2,47 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import attrs
 import numpy as np
 
+from traceir.folding.model import OTHER
 from traceir.ir import NULL_I64, Array, Ints, Module
 from traceir.ir.annotation import Shown
+
+UNKNOWN = "unknown"
+"""The role that says that nothing is known of an event."""
+
+
+@attrs.frozen(eq=False)
+class Declared:
+    """The columns that passes declared for one domain, found by what they are called.
+
+    A column is meant by its full name (`group.confidence`) and found by it first. Where nobody declared that, the
+    last part of the name stands for it, if only one pass declared it: so another pass may take the place of
+    the built-in one, but none can put its column over a column that is there.
+    """
+
+    module: Module
+    domain: str
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, module: Module, domain: str) -> Declared:
+        """The declared columns of a domain that the module holds and that are not stale."""
+        found = (
+            name
+            for name, written in module.annotations.items()
+            if written.annotation.domain == domain and name in module and not module.stale(name)
+        )
+        return cls(module, domain, frozenset(found))
+
+    def find(self, full: str) -> str | None:
+        """The name of the column that is meant by `full`, or None if there is none or it cannot be told."""
+        if full in self.names:
+            return full
+        last = full.partition(".")[2]
+        alike = [name for name in self.names if name.partition(".")[2] == last]
+        return alike[0] if len(alike) == 1 else None
+
+    def column(self, full: str) -> Array | None:
+        """The array of a column, None if there is none."""
+        name = self.find(full)
+        return self.module[name] if name is not None else None
 
 
 @attrs.frozen(eq=False)
 class Regions:
-    """The columns of one tree's regions by the last part of their names, as Python values."""
+    """The declared columns of one tree's regions, as Python values."""
 
     module: Module
     tree: str
-    columns: Mapping[str, str]
+    declared: Declared
     _texts: dict[str, list[str | None]] = attrs.field(factory=dict, init=False)
+    _found: dict[str, str | None] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def of(cls, module: Module, tree: str) -> Regions:
         """The annotated columns of a tree; none if no pass built it."""
-        found = {
-            name.partition(".")[2]: name
-            for name, written in module.annotations.items()
-            if written.annotation.domain == f"region:{tree}" and name in module
-        }
-        return cls(module, tree, found)
+        return cls(module, tree, Declared.of(module, f"region:{tree}"))
 
-    def number(self, column: str, region: int) -> float:
+    def find(self, full: str) -> str | None:
+        """The name of the column that is meant by `full`, or None."""
+        if full not in self._found:
+            self._found[full] = self.declared.find(full)
+        return self._found[full]
+
+    def number(self, full: str, region: int) -> float:
         """A numeric column's value, 0 if there is no such column."""
-        name = self.columns.get(column)
+        name = self.find(full)
         return float(self.module[name][region]) if name is not None else 0.0
 
-    def text(self, column: str, region: int) -> str:
+    def text(self, full: str, region: int) -> str:
         """A text column's value; empty if there is none."""
-        name = self.columns.get(column)
+        name = self.find(full)
         if name is None or region < 0:
             return ""
-        if column not in self._texts:
-            self._texts[column] = self.module.text(name)
-        return self._texts[column][region] or ""
+        if name not in self._texts:
+            self._texts[name] = self.module.text(name)
+        return self._texts[name][region] or ""
 
     def name(self, region: int) -> str:
         """The region's own name; empty for -1."""
@@ -55,6 +96,7 @@ class Work:
 
     `label`, `symbol` and `role` are codes of the string pool, `step`, `layer`, `stack` and `block` regions (-1
     none), `key` tells ops apart: the all-reduce of the attention and that of the MLP have one label and two keys.
+    `exposed` is what a pass declared to be summed, None if none did.
     """
 
     module: Module
@@ -72,20 +114,33 @@ class Work:
     stack: Array
     block: Array
     exposed: Ints | None
+    told: bool = True
 
     def name(self, code: int) -> str:
         """The string of a code of the pool."""
         return self.module.strings[code]
 
+    def label_of(self, position: int) -> str:
+        """What one event is called: its label; a role in its place is spelt like a label (`all_reduce`)."""
+        code = int(self.label[position])
+        if code < 0:
+            return OTHER
+        text = self.module.strings[code]
+        return text.replace("-", "_") if code == self.role[position] else text
+
     def lanes_of(self, at: Array) -> tuple[str, ...]:
         """The names of the lanes of some work, most time first."""
-        lanes, inverse = np.unique(self.lane[at], return_inverse=True)
-        total = np.bincount(inverse, weights=self.dur[at])
-        return tuple(self.module.lanes[int(lanes[i])].name for i in np.argsort(-total, kind="stable"))
+        lane = self.lane[at]
+        used = np.flatnonzero(np.bincount(lane))
+        total = np.bincount(lane, weights=self.dur[at])[used]
+        return tuple(self.module.lanes[int(i)].name for i in used[np.argsort(-total, kind="stable")])
 
     def roles_of(self, at: Array) -> tuple[str, ...]:
         """The roles of some work, most time first."""
-        values, inverse = np.unique(self.role[at], return_inverse=True)
+        role = self.role[at]
+        if (role == role[0]).all():  # as it is for nearly every op
+            return (self.name(int(role[0])),) if role[0] >= 0 else ()
+        values, inverse = np.unique(role, return_inverse=True)
         total = np.bincount(inverse, weights=self.dur[at])
         return tuple(self.name(int(values[i])) for i in np.argsort(-total, kind="stable") if values[i] >= 0)
 
@@ -100,6 +155,43 @@ class Work:
         values = self.exposed[at]
         known = values != NULL_I64
         return int(values[known].sum()) if known.any() else None
+
+    def exposed_median_of(self, at: Array, instance: Array) -> int | None:
+        """The median over instances of `exposed_of`, over those in which it is known."""
+        if self.exposed is None:
+            return None
+        values = self.exposed[at]
+        known = values != NULL_I64
+        if not known.any():
+            return None
+        return median_sum(instance[known], values[known])
+
+    def unknown_of(self, at: Array) -> int | None:
+        """How much of some work has no known role, in ns; None if no pass has told roles. Copies have one."""
+        if not self.told:
+            return None
+        lost = (self.role[at] < 0) | (self.role[at] == self.module.strings.code(UNKNOWN))
+        return int(self.dur[at[lost]].sum())
+
+
+@attrs.frozen(eq=False)
+class OneStep:
+    """One step before folding: its region, positions in the work arrays, extent, idle time, cost and stacks."""
+
+    region: int
+    at: Array
+    low: int
+    high: int
+    idle_ns: int
+    work_ns: int
+    stacks: tuple[int, ...]
+    signature: tuple[object, ...]
+
+
+def median_sum(instance: Array, values: Array) -> int:
+    """The median over instances of the sum of their values; instances without any do not count."""
+    sums = np.bincount(instance, weights=values)
+    return int(np.median(sums[np.bincount(instance) > 0]))
 
 
 def shown_column(module: Module, shown: Shown) -> str | None:
@@ -141,6 +233,7 @@ def gather(module: Module) -> Work:
         stack=stack,
         block=block,
         exposed=module[exposed][rows] if exposed else None,
+        told=shown_column(module, "role") is not None,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, TextIO
+from typing import ClassVar, Literal, TextIO
 
 import attrs
 
+from traceir.passing import option
 from traceir.printers.base import Printer, Result, Style
 from traceir.printers.folded.page import compose
 from traceir.printers.folded.render import render
@@ -17,9 +18,14 @@ class Folded(Printer):
 
     word: ClassVar[str] = "folded"
 
+    by: Literal["step", "lane", "role"] = option("step", help="What device work is summed by.")
+    expand: tuple[str, ...] = option(
+        (), help="Steps, layers or ops of which one instance is shown in full, as layer.3 or step.2.layer.3."
+    )
+
     def write(self, result: Result, out: TextIO, style: Style) -> None:
-        """Write the page; no line is wider than the style's width."""
-        for line in render(compose(result, style), style):
+        """Write the page; no line is wider than the style's width. UsageError if `expand` names nothing."""
+        for line in render(compose(result, style, self.by, self.expand), style):
             out.write(line + "\n")
 
 
