@@ -106,6 +106,39 @@ class TestWindow:
         assert item.text("extern.relation") == ["parent", "launch", "launch"]
         assert item["parent"].tolist() == [-1]
 
+    def test_cut_references_stand_in_one_order(self) -> None:
+        """By row, relation, direction and id, whatever the order of the edges and of the cuts."""
+        item = annotated()
+        edge = item.tables["edge"]
+        columns = {
+            "src": np.array([3, 1, 2, 1, 0, 3], np.int32),
+            "dst": np.array([1, 3, 1, 2, 1, 1], np.int32),
+            "kind": np.array([2, 0, 2, 0, 3, 3], edge["kind"].dtype),
+        }
+        item = attrs.evolve(item, tables={**item.tables, "edge": tir.ir.Table.of("edge", columns)}, derived={})
+        cut = item.window(np.arange(3)).window(np.arange(1, 3)).window(np.arange(1))
+        found = list(
+            zip(cut["extern.row"], cut.text("extern.relation"), cut["extern.outgoing"], cut["extern.id"], strict=True)
+        )
+        assert found == [
+            (0, "parent", False, 0),
+            (0, "launch", True, 2),
+            (0, "launch", True, 3),
+            (0, "sync", False, 2),
+            (0, "sync", False, 3),
+            (0, "flow", False, 0),
+            (0, "flow", False, 3),
+        ]
+        assert cut.equals(item.window(np.array([1])))
+
+    def test_a_window_without_cut_references_has_no_table_of_them(self) -> None:
+        """Whatever windows it was cut from."""
+        item = module([Ev("dev.kernel", "a", 0, 5), Ev("host.op", "b", 0, 9, "cpu"), Ev("host.op", "c", 1, 2, "cpu")])
+        first = item.window(np.array([0, 2]))
+        assert extern_ids(first).tolist() == [1]
+        assert "table:extern" not in first.window(np.array([0])).tables
+        assert first.window(np.array([0])).equals(item.window(np.array([0])))
+
     def test_freshness_is_kept(self) -> None:
         """What was fresh is fresh in the window, what was stale is stale, and changing the window makes stale."""
         whole = annotated()
@@ -179,6 +212,7 @@ class TestWindow:
         assert difference(both.window(np.arange(len(both))), both) is None
         assert both["id"].tolist() == once["id"].tolist()
         assert extern_ids(both).tolist() == extern_ids(once).tolist()
+        assert difference(both, once) is None
         assert [both.event(i).ts for i in range(len(both))] == [once.event(i).ts for i in range(len(once))]
         src, dst = once.edges("launch")
         assert src.tolist() == both.edges("launch")[0].tolist()

@@ -21,7 +21,8 @@ EXTERN = (
     Annotation("extern.relation", "table:extern", "enum", values=RELATIONS, doc="How the two are related."),
     Annotation("extern.outgoing", "table:extern", "bool", doc="Whether the edge goes from the window to the outside."),
 )
-"""The table of references that a window cuts: a row each, the outside named by its id."""
+"""The table of references that a window cuts: a row each, the outside named by its id, in order of the columns row,
+relation, outgoing, id: windows of windows say the same as the window of both."""
 
 
 def window(module: Module, rows: Array) -> Module:
@@ -32,14 +33,44 @@ def window(module: Module, rows: Array) -> Module:
     columns refer to events, the rows stay that refer to a chosen one (their other references become null), and of the
     tables that those refer to in turn, the rows that they need. Any other table, and what is said of the module as one,
     sums up the whole, would be wrong of a part, and is dropped: run its pass again where it is wanted. Annotations
-    that stay keep their values, provenance and freshness. O(n).
+    that stay keep their values, provenance and freshness. O(n), and O(c log c) for c cut references.
     """
     chosen = _positions(rows)
-    if len(chosen) == len(module):
+    return module if len(chosen) == len(module) else _cut(module, _Cut(module, chosen))
+
+
+def without_dead(module: Module) -> Module:
+    """The module of its live rows alone, as the accessors show it; ids, times, lanes, trees and sums are kept.
+
+    A parent is the nearest live ancestor, a launch comes from the nearest live ancestor of the call (or is dropped,
+    where there is none), and of the other edges those stay whose ends are both live. Nothing that was removed is
+    declared in `table:extern`. Totals are over live rows in any case, so what is said of the module, its regions and
+    in tables stays, but for the table rows that refer to removed events alone. Annotations keep their values,
+    provenance and freshness. O(n log depth).
+    """
+    live = module.live
+    if live.all():
         return module
-    cut = _Cut(module, chosen)
+    edge, event = module.tables["edge"], module.tables["event"]
+    call = np.where(edge["kind"] == EDGE_KINDS.index("launch"), edge["src"], -1)
+    src = np.where((call >= 0) & ~live[call], module.parent[call], edge["src"]).astype(np.int32)
+    stay = live[edge["dst"]] & (src >= 0) & live[src]
+    joined = {name: Column.own(column.data[stay]) for name, column in edge.columns.items()}
+    joined["src"] = Column.own(src[stay])
+    tables = {
+        **module.tables,
+        "event": event.with_columns({"parent": module.parent}),
+        "edge": Table("edge", int(stay.sum()), joined),
+    }
+    bridged = attrs.evolve(module, tables=tables, derived={})
+    written = {name: _rebound(item, module, bridged) for name, item in module.annotations.items()}
+    bridged = attrs.evolve(bridged, annotations=written)
+    return _cut(bridged, _Cut(bridged, _positions(live), whole=True))
+
+
+def _cut(module: Module, cut: _Cut) -> Module:
     tables = {name: cut.table(table) for name, table in module.tables.items() if cut.keeps(name)}
-    extern = cut.extern(tables.get("table:extern"))
+    extern = cut.extern(tables.pop("table:extern", None))
     if extern is not None:
         tables[extern.name] = extern
     result = attrs.evolve(module, tables=tables, derived={})
@@ -66,25 +97,26 @@ def _rebound(written: Written, old: Module, new: Module) -> Written:
 
 
 class _Cut:
-    """What stays of each table, and where its rows went."""
+    """What stays of each table, and where its rows went. A `whole` one keeps all that does not speak of other rows."""
 
-    def __init__(self, module: Module, rows: Rows) -> None:
-        self.module = module
+    def __init__(self, module: Module, rows: Rows, *, whole: bool = False) -> None:
+        self.module, self._whole = module, whole
         self._kept: dict[str, Rows] = {"event": rows}
         self._where: dict[str, Rows] = {}
         for name, table in module.tables.items():
             if name == "edge":
                 both = self._inside(table["src"]) & self._inside(table["dst"])
                 self._kept[name] = np.flatnonzero(both).astype(np.int32)
-            elif name.startswith("region:"):
+            elif name.startswith("region:") and not whole:
                 self._kept[name] = self._regions(name.partition(":")[2], table)
             elif name.startswith("table:") and (referring := self._referring(table)) is not None:
                 self._kept[name] = referring
-        self._follow()
+        if not whole:
+            self._follow()
 
     def keeps(self, domain: str) -> bool:
         """Whether anything of a table can stay."""
-        return domain in self._kept or domain == "lane"
+        return self._whole or domain in self._kept or domain == "lane"
 
     def where(self, domain: str) -> Rows:
         """For each row of a table its row in the window, or -1; a last entry keeps null null."""
@@ -102,14 +134,15 @@ class _Cut:
     def table(self, table: Table) -> Table:
         """The window's part of a table."""
         kept = self._kept.get(table.name)
-        if kept is None:
-            return table
         columns = {}
         for name, column in table.columns.items():
-            values = column.data[kept]
             target = self._target(table.name, name)
+            if kept is None and target not in self._kept:
+                columns[name] = column
+                continue
+            values = column.data if kept is None else column.data[kept]
             columns[name] = Column.own(values if not target else self.where(target)[values])
-        return Table(table.name, len(kept), columns)
+        return Table(table.name, len(table) if kept is None else len(kept), columns)
 
     def extern(self, old: Table | None) -> Table | None:
         """The table of cut references, those that an earlier window cut included; None if there are none."""
@@ -129,8 +162,10 @@ class _Cut:
         }
         if old is not None and len(old):
             columns = {name: np.concatenate([old[name], np.asarray(values)]) for name, values in columns.items()}
-        table = Table.of("table:extern", columns)
-        return table if len(table) or old is not None else None
+        row, id, relation, outgoing = (np.asarray(columns[item.name]) for item in EXTERN)
+        order = np.lexsort((id, outgoing, relation, row))
+        table = Table.of("table:extern", {name: np.asarray(values)[order] for name, values in columns.items()})
+        return table if len(table) else None
 
     def _inside(self, rows: Rows) -> Mask:
         return np.asarray(self.where("event")[rows] >= 0)
@@ -160,7 +195,10 @@ class _Cut:
         columns = [table[name] for name in table if self._target(table.name, name) == "event"]
         if not columns:
             return None
-        return np.flatnonzero(np.any([self._inside(rows) for rows in columns], axis=0)).astype(np.int32)
+        keep = np.any([self._inside(rows) for rows in columns], axis=0)
+        if self._whole:
+            keep |= np.all([rows < 0 for rows in columns], axis=0)
+        return np.flatnonzero(keep).astype(np.int32)
 
     def _follow(self) -> None:
         """Keep of all other tables the rows that kept rows refer to, and those that these refer to, and so on.

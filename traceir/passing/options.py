@@ -170,7 +170,7 @@ def parse(owner: str, wanted: Option, text: str) -> Any:
 def _parse(kind: Any, text: str) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _share(text) if args[1] == "share" else _duration(text)
+        return _share(text) if args[1] == "share" else duration(text)
     if origin is tuple:
         return tuple(_parse(args[0], item) for item in _parts(text)) if text not in ("", '""') else ()
     if origin in (typing.Union, types.UnionType):
@@ -209,7 +209,8 @@ def _unquote(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.S) if quoted else text
 
 
-def _duration(text: str) -> int:
+def duration(text: str) -> int:
+    """The ns of a duration as options spell it (a bare integer is ns); ValueError if it is none, or no whole number."""
     found = _DURATION.match(text)
     if not found:
         raise ValueError(text)
