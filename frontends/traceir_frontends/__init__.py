@@ -2,4 +2,5 @@
 
 FRONTENDS = {
     "kineto": ("traceir_frontends.kineto:Kineto", "PyTorch profiler traces (Kineto Chrome JSON)."),
+    "tir": ("traceir_frontends.tir:Tir", "traceir's own text form, plain or gzip."),
 }

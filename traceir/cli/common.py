@@ -48,6 +48,12 @@ def read(arguments: argparse.Namespace, known: Registry) -> Module:
         return load(arguments.input, frontend=arguments.frontend, registry=known, progress=report)
 
 
+def note(arguments: argparse.Namespace, sentence: str | None) -> None:
+    """Say something worth knowing on standard error, unless `--quiet` was given."""
+    if sentence is not None and not arguments.quiet:
+        print(f"traceir: {sentence}", file=sys.stderr)
+
+
 @contextmanager
 def _progress(arguments: argparse.Namespace) -> Iterator[Callable[[int, int | None], None]]:
     """A callback that says how far reading has come: one line redrawn on a terminal, a line at times in a log."""
@@ -76,7 +82,7 @@ def _progress(arguments: argparse.Namespace) -> Iterator[Callable[[int, int | No
 
 def style(arguments: argparse.Namespace, out: TextIO) -> Style:
     """The style that suits an output: the terminal's width and colour, ASCII where nothing else can be shown."""
-    width = arguments.width
+    width = getattr(arguments, "width", None)
     if width is None:
         # A terminal that does not know its width says 0.
         columns = os.get_terminal_size(out.fileno()).columns if out.isatty() else 0
@@ -84,7 +90,7 @@ def style(arguments: argparse.Namespace, out: TextIO) -> Style:
     if width < _NARROW:
         raise UsageError(f"The width {width} is too narrow for a page; it has to be {_NARROW} or more.")
     color = out.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    unicode = not arguments.ascii
+    unicode = not getattr(arguments, "ascii", False)
     try:
         "│µ×…".encode(out.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -15,10 +15,13 @@ from traceir import __version__
 
 COMMANDS = {
     "run": "run passes over a trace and print what they found",
+    "print": "print a trace as it stands, or a .tir file with what its passes found",
+    "cut": "write a part of a trace as a small trace that opens anywhere",
     "info": "show what a trace holds: lanes, kinds of event, and its health",
     "passes": "list the passes, or show one with its options",
     "frontends": "list the formats that can be read",
 }
+_MODULES = {"print": "run"}
 EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 2, 5, 130
 
 
@@ -42,7 +45,31 @@ def _run_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--passes", metavar="PIPELINE", default="default", help="the passes, as in 'group,overlap{versus=any}'"
     )
-    one.add_argument("--emit", metavar="FORMAT", default="folded", help="what to print: folded (default) or json")
+    _emit_arguments(one)
+
+
+def _print_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("input", metavar="INPUT", help="a trace file, or - for standard input")
+    one.add_argument("--passes", metavar="PIPELINE", default="", help="passes to run first (default: none)")
+    _emit_arguments(one)
+
+
+def _emit_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--emit", metavar="FORMAT", default="folded", help="what to print: folded (default), json, tir or chrome"
+    )
+    one.add_argument(
+        "--by",
+        metavar="PART",
+        help="what the page sums device work by: step, lane or role, as --emit 'folded{by=role}'",
+    )
+    one.add_argument(
+        "--expand", metavar="NAME", action="append", default=[], help="show one step, layer or op in full, as layer.3"
+    )
+    one.add_argument("--form", metavar="FORM", help="the spelling of tir: statements, table or auto")
+    one.add_argument("--args", action="store_true", help="with tir: write the source's own arguments too")
+    one.add_argument("--dead", action="store_true", help="with tir and chrome: write removed events too")
+    _window_arguments(one)
     one.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
     one.add_argument("--no-insert", action="store_true", help="do not insert the passes that others need")
     one.add_argument("--strict", action="store_true", help="exit with 3 if the trace is damaged")
@@ -51,6 +78,30 @@ def _run_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("--width", type=int, metavar="N", help="columns of the page (default: the terminal's)")
     one.add_argument("--ascii", action="store_true", help="print ASCII characters only")
     one.add_argument("-v", "--verbose", action="store_true", help="leave nothing out of the page")
+    _input_arguments(one)
+
+
+def _window_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--window", metavar="WINDOW", help="print a part: @step.17, layer.3, %%8812, %%10..%%40, @gpu0.s7 or 1ms..3ms"
+    )
+    one.add_argument(
+        "--around", metavar="ID", action="append", default=[], help="print what lies around an event, as %%8812"
+    )
+    one.add_argument("--hops", type=int, metavar="N", default=1, help="how far --around reaches (default: 1)")
+    one.add_argument("--limit", type=int, metavar="N", help="print at most so many events")
+
+
+def _cut_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("input", metavar="INPUT", help="a trace file, or - for standard input")
+    one.add_argument(
+        "--window", metavar="WINDOW", required=True, help="the part: layer.3, @step.17, %%10..%%40 or 1ms..3ms"
+    )
+    one.add_argument("-o", "--output", metavar="FILE", required=True, help="a .json, .json.gz or .tir file")
+    one.add_argument("--redact", action="store_true", help="hide names and values that identify")
+    one.add_argument(
+        "--passes", metavar="PIPELINE", default="group", help="the passes that make the regions (default: group)"
+    )
     _input_arguments(one)
 
 
@@ -84,6 +135,8 @@ def _passes_arguments(one: argparse.ArgumentParser) -> None:
 
 _ARGUMENTS = {
     "run": _run_arguments,
+    "print": _print_arguments,
+    "cut": _cut_arguments,
     "info": _info_arguments,
     "passes": _passes_arguments,
     "frontends": _list_arguments,
@@ -97,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     try:
-        command = importlib.import_module(f"traceir.cli.{arguments.command}")
+        command = importlib.import_module(f"traceir.cli.{_MODULES.get(arguments.command, arguments.command)}")
         code: int = command.execute(arguments)
         sys.stdout.flush()
     except BrokenPipeError:

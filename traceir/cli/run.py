@@ -1,29 +1,35 @@
-"""`traceir run`: load, run the pipeline, print."""
+"""`traceir run` and `traceir print`: load, run the pipeline, print."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TextIO
+from typing import Any, cast
+
+import attrs
+import numpy as np
 
 from traceir.cli import common
+from traceir.cli.output import check_output, writing
 from traceir.errors import InputError, UsageError
-from traceir.ir import Finding
+from traceir.ir import Finding, Module
 from traceir.ir.health import DAMAGE
 from traceir.passing import Instrument, PassManager
-from traceir.printers import InputInfo, Result
+from traceir.passing.options import options_of
+from traceir.printers import InputInfo, Printer, Result
+from traceir.registry import Registry
+from traceir.text.words import id_value
+
+_AROUND_MOST = 200
+"""How many events --around prints unless --limit says otherwise: a page or two of statements."""
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command; the pipeline and the format are checked before the input is read."""
-    _check_output(arguments.output, arguments.input)
+    check_output(arguments.output, arguments.input)
     common.style(arguments, sys.stdout)
     registry = common.registry(arguments)
-    printer = common.printer(arguments.emit, registry)
+    printer = _with_flags(common.printer(arguments.emit, registry), arguments)
     manager = PassManager.parse(
         arguments.passes,
         registry=registry,
@@ -34,10 +40,71 @@ def execute(arguments: argparse.Namespace) -> int:
     _refuse_damage(arguments, module.health)
     source = InputInfo(arguments.input, module.source.frontend if module.source else "", len(module))
     module = manager.run(module)
-    result = Result(module, manager.reports(module), (source,))
-    with _output(arguments.output) as out:
+    if not manager.passes:
+        manager = _recorded(module, registry)
+    windowed = _windowed(module, printer, arguments, registry)
+    result = Result(windowed, {} if windowed is not module else manager.reports(module), (source,))
+    with writing(arguments.output) as out:
         printer.write(result, out, common.style(arguments, out))
     return 0
+
+
+def _with_flags(printer: Printer, arguments: argparse.Namespace) -> Printer:
+    """The printer with the options that have flags of their own; UsageError if it has no such option."""
+    given: dict[str, Any] = {"by": arguments.by, "expand": tuple(arguments.expand), "form": arguments.form}
+    given |= {"args": arguments.args, "dead": arguments.dead}
+    chosen = {name: value for name, value in given.items() if value}
+    if not chosen:
+        return printer
+    known = {option.name for option in options_of(type(printer))}
+    for name in chosen:
+        if name not in known:
+            raise UsageError(f"The flag --{name} sets an option that the printer {printer.name()} does not have.")
+    if "expand" in chosen:
+        chosen["expand"] = (*getattr(printer, "expand", ()), *chosen["expand"])
+    changed: Printer = attrs.evolve(cast(Any, printer), **chosen)
+    return changed
+
+
+def _recorded(module: Module, registry: Registry) -> PassManager:
+    """The passes that a module says ran over it, as far as they are installed: their reports can be made from it."""
+    last = {record.name: record.text for record in module.passes}
+    known = [text for name, text in last.items() if name in registry.entries["passes"]]
+    return PassManager.parse(",".join(known), registry=registry)
+
+
+def _windowed(module: Module, printer: Printer, arguments: argparse.Namespace, registry: Registry) -> Module:
+    """The part of the module that the flags name; the module itself if they name none."""
+    if arguments.window is None and not arguments.around and arguments.limit is None:
+        return module
+    if not printer.prints_parts:
+        raise UsageError(
+            f"The printer {printer.name()} sums up the whole run; print a part with --emit tir or --emit chrome."
+        )
+    from traceir import windows
+
+    rows = np.arange(len(module), dtype=np.int32)
+    chosen = [windows.select_window(module, arguments.window, registry)] if arguments.window is not None else []
+    if arguments.around:
+        most = arguments.limit if arguments.limit is not None else _AROUND_MOST
+        chosen.append(windows.around(module, map(_id, arguments.around), arguments.hops, most))
+    for part in chosen:
+        rows = np.intersect1d(rows, part.rows)
+    if arguments.limit is not None:
+        chosen.append(windows.limit(module, rows, arguments.limit))
+        rows = chosen[-1].rows
+    for part in chosen:
+        common.note(arguments, part.note)
+    if not len(rows):
+        raise UsageError("The window holds no event: what --window and --around name have none in common.")
+    return module.window(rows)
+
+
+def _id(text: str) -> int:
+    try:
+        return id_value(text if text.startswith("%") else f"%{text}")
+    except ValueError:
+        raise UsageError(f"The event {text!r} is no id; write it as %8812.") from None
 
 
 def _instruments(arguments: argparse.Namespace) -> list[Instrument]:
@@ -61,36 +128,3 @@ def _refuse_damage(arguments: argparse.Namespace, health: tuple[Finding, ...]) -
         raise InputError(
             f"The input {arguments.input} is damaged, and --strict was given: {damage[0].code}: {damage[0].message}"
         )
-
-
-def _check_output(path: str | None, source: str) -> None:
-    """Refuse an output that cannot be written before the work is done, not after."""
-    if path is None or path == "-":
-        return
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise UsageError(f"The output {path} cannot be written: there is no folder {folder}.")
-    if Path(path).is_dir():
-        raise UsageError(f"The output {path} cannot be written: it is a folder.")
-    if source != "-" and Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
-        raise UsageError(f"The output {path} is the input itself; name another file.")
-
-
-@contextlib.contextmanager
-def _output(path: str | None) -> Iterator[TextIO]:
-    """Standard output, or a file that is complete or as it was: it is written beside and then put in place."""
-    if path is None or path == "-":
-        yield sys.stdout
-        return
-    special = Path(path).exists() and not Path(path).is_file()  # a device or a pipe cannot be replaced
-    beside = path if special else f"{path}.{os.getpid()}.part"
-    try:
-        with open(beside, "w", encoding="utf-8", newline="\n") as out:
-            yield out
-        if not special:
-            os.replace(beside, path)
-    except OSError as error:
-        raise UsageError(f"The output {path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        if not special:
-            Path(beside).unlink(missing_ok=True)

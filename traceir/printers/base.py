@@ -64,6 +64,8 @@ class Printer(Optioned):
 
     _what: ClassVar[str] = "printer"
     word: ClassVar[str] = ""
+    prints_parts: ClassVar[bool] = False
+    """Whether it can print a window: a part of a run, with no reports."""
 
     @classmethod
     def name(cls) -> str:

@@ -1,0 +1,52 @@
+"""Where a command writes: standard output, or a file that is complete or as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from traceir.errors import UsageError
+
+
+def check_output(path: str | None, source: str) -> None:
+    """Refuse an output that cannot be written before the work is done, not after."""
+    if path is None or path == "-":
+        return
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise UsageError(f"The output {path} cannot be written: there is no folder {folder}.")
+    if Path(path).is_dir():
+        raise UsageError(f"The output {path} cannot be written: it is a folder.")
+    if source != "-" and Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
+        raise UsageError(f"The output {path} is the input itself; name another file.")
+
+
+@contextlib.contextmanager
+def writing(path: str | None) -> Iterator[TextIO]:
+    """Standard output, or a file that is complete or as it was: it is written beside and then put in place."""
+    if path is None or path == "-":
+        yield sys.stdout
+        return
+    special = Path(path).exists() and not Path(path).is_file()  # a device or a pipe cannot be replaced
+    beside = path if special else f"{path}.{os.getpid()}.part"
+    try:
+        with _opened(beside, compressed=path.endswith(".gz")) as out:
+            yield out
+        if not special:
+            os.replace(beside, path)
+    except OSError as error:
+        raise UsageError(f"The output {path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        if not special:
+            Path(beside).unlink(missing_ok=True)
+
+
+def _opened(path: str, *, compressed: bool) -> TextIO:
+    if compressed:
+        return gzip.open(path, "wt", encoding="utf-8", newline="\n", compresslevel=6)
+    return open(path, "w", encoding="utf-8", newline="\n")
