@@ -69,7 +69,10 @@ class Kineto(Frontend):
             raise
         finally:
             text.close()
-        return lower(path, rows, document.metadata, KinetoSource(origin, checkpoints))
+        source = KinetoSource(origin, checkpoints)
+        module = lower(path, rows, document.metadata, source)
+        source.remember(module)
+        return module
 
 
 @contextmanager

@@ -79,12 +79,17 @@ CATEGORIES: Final[dict[str, Class]] = {
 LAUNCH_FLOWS: Final = ("ac2g", "async_cpu_to_gpu")
 """Flow categories that repeat what `correlation` says."""
 
+OWN: Final = "traceir"
+"""Category (up to a dot) of what `--emit chrome` adds: findings, which are no part of the record and are not read."""
+
 _DROPPED_INSTANTS: Final = ("Traces", "")
 
 
 def classify(ph: str, cat: str | None, pid: object) -> Class:
     """How rows with this phase and category are read. The side never follows from `pid`: device 0 shares it."""
     word = (cat or "").lower()
+    if word.partition(".")[0] == OWN and ph != "M":
+        return Class("drop")
     if ph == "X":
         return CATEGORIES.get(word, _RANGE)
     if ph in ("B", "E"):

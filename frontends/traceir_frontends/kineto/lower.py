@@ -161,7 +161,7 @@ def _meta(rows: Rows, metadata: Mapping[str, Any], origin: int, events: int, nam
         "world": _whole(spread.get("world_size")),
         "vendor": _vendor(rows, metadata, names),
         "devices": properties if isinstance(properties, list) else [],
-        "window_ns": None if rows.window is None else (rows.window[0] - origin, rows.window[1] - origin),
+        "window_ns": None if rows.window is None else [rows.window[0] - origin, rows.window[1] - origin],
         "processes": {str(pid): name for pid, name in rows.process_names.items()},
         "metadata": dict(metadata),
     }

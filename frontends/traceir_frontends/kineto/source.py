@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Final
 
 import attrs
@@ -10,8 +11,11 @@ import msgspec
 import numpy as np
 
 from traceir.errors import InputError
-from traceir.ir import Ints
-from traceir_frontends.kineto.repair import BROKEN, loose
+from traceir.ir import Ints, Module
+from traceir.ir.source import Loaded
+from traceir_frontends.kineto import times
+from traceir_frontends.kineto.listing import KinetoListing, pieces_of, text_at
+from traceir_frontends.kineto.repair import BROKEN, loose, mend
 from traceir_frontends.kineto.stream import STRIDE, Checkpoints, GzipText, Origin
 
 _SPAN: Final = 1 << 20
@@ -32,6 +36,9 @@ class KinetoSource:
     origin: Origin
     checkpoints: Checkpoints | None
     frontend: str = "kineto"
+    _made: tuple[int, int, int] | None = attrs.field(default=None, init=False)
+    _first: tuple[int, int, int] = attrs.field(default=(0, 0, 0), init=False)
+    _ahead: int | None = attrs.field(default=None, init=False)
     path: str = attrs.field(init=False)
     """The path that the user gave (`-` for standard input)."""
 
@@ -45,6 +52,35 @@ class KinetoSource:
     def args(self, offsets: Ints, lengths: Ints) -> Sequence[Mapping[str, Any]]:
         """The arguments of events by their place in the text, empty mappings where there are none."""
         return [_decoded(raw) for raw in self._texts(offsets, lengths)]
+
+    def remember(self, module: Module) -> None:
+        """Note what the frontend made of the file: a module with the same rows and times can be copied as text."""
+        if len(module):
+            self._made = len(module), module.token("ts"), module.token("dur")
+            self._first = int(module["offset"][0]), int(module["length"][0]), int(module["ts"][0])
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """What was made of the file; the first event is read again to see by how much its times are ahead."""
+        if self._made is None:
+            return None
+        if self._ahead is None:
+            offset, length, ts = self._first
+            event = mend(self.raw(offset, length))
+            time = None if event is None else times.from_token(bytes(event.ts))
+            if time is None:
+                raise InputError(f"The input {self.path} has no event at byte {offset} any more; load it again.")
+            self._ahead = time - ts
+        return Loaded(*self._made, self._ahead)
+
+    def listing(self, after: int = 0) -> KinetoListing:
+        """The elements of the event list in order, those behind the element that ends at `after`."""
+        return KinetoListing(self.origin, self.checkpoints, after)
+
+    def text(self, start: int, end: int | None = None) -> Iterator[bytes]:
+        """The text between two offsets in pieces, to its end without `end`."""
+        with closing(text_at(self.origin, self.checkpoints, start)) as text:
+            yield from pieces_of(text, None if end is None else end - start)
 
     def _texts(self, offsets: Ints, lengths: Ints) -> list[bytes]:
         """The bytes of ranges in any order; each part of the text is read once, forwards."""
@@ -75,7 +111,7 @@ class _Cursor:
     """Reads a text at rising offsets."""
 
     def __init__(self, origin: Origin, checkpoints: Checkpoints | None) -> None:
-        self._origin = origin
+        self._ahead = origin
         self._checkpoints = checkpoints
         self._file = None if checkpoints is not None else origin.open()
         self._text: GzipText | None = None
@@ -85,7 +121,7 @@ class _Cursor:
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._origin.close(self._file)
+            self._ahead.close(self._file)
         if self._text is not None:
             self._text.close()
 
@@ -100,9 +136,7 @@ class _Cursor:
         else:
             data = self._inflated(offset, length, self._checkpoints)
         if len(data) != length:
-            raise InputError(
-                f"The input {self._origin.path} has no {length} bytes at {offset} any more; load it again."
-            )
+            raise InputError(f"The input {self._ahead.path} has no {length} bytes at {offset} any more; load it again.")
         return data
 
     def _inflated(self, offset: int, length: int, checkpoints: Checkpoints) -> bytes:
@@ -110,7 +144,7 @@ class _Cursor:
         if text is None or not text.position <= offset < text.position + 2 * STRIDE:
             if text is not None:
                 text.close()
-            text = self._text = GzipText(self._origin, checkpoints, offset)
+            text = self._text = GzipText(self._ahead, checkpoints, offset)
         scratch = bytearray(min(max(offset - text.position, 0), _SPAN))
         while text.position < offset:
             with memoryview(scratch) as view:

@@ -124,6 +124,11 @@ class PlainText:
         self.consumed += filled
         return filled
 
+    def seek(self, offset: int) -> None:
+        """Go on at an offset."""
+        self._file.seek(offset)
+        self.consumed = offset
+
     def close(self) -> None:
         """Close the file."""
         self._origin.close(self._file)

@@ -1,0 +1,177 @@
+"""What the passes found as tracks: regions, labels, collectives, the split of each device's time, and its gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args
+
+import attrs
+import numpy as np
+
+from traceir.ir import Ints, Mask, Module, Spans
+from traceir.printers.chrome.regions import tree_tracks
+from traceir.printers.chrome.tracks import Arrow, Track
+from traceir.printers.chrome.values import fresh, shown, values_of
+
+Sort = Literal["trees", "labels", "collectives", "overlap", "gaps"]
+SORTS: tuple[Sort, ...] = get_args(Sort)
+
+
+@attrs.frozen(eq=False)
+class Found:
+    """Tracks in the order in which they are shown, and arrows into them."""
+
+    tracks: Sequence[Track]
+    arrows: Sequence[Arrow]
+
+
+def find(module: Module, wanted: Sequence[Sort], min_gap: int) -> Found:
+    """All tracks of the wanted sorts for which the module has fresh columns. O(n log n)."""
+    tracks = list(tree_tracks(module)) if "trees" in wanted else []
+    arrows: list[Arrow] = []
+    for device in module.devices:
+        chosen = module.work & (module.device == device)
+        if not chosen.any():
+            continue
+        label = None if device < 0 else device
+        if "labels" in wanted:
+            tracks += _labels(module, chosen, label)
+        if "collectives" in wanted:
+            tracks += _collectives(module, chosen, label)
+        if "overlap" in wanted:
+            tracks += _accounts(module, chosen, label, min_gap)
+        if "gaps" in wanted:
+            gaps = _gaps(module, device, label, min_gap)
+            if gaps is not None:
+                arrows += _blames(module, gaps[1], len(tracks))
+                tracks.append(gaps[0])
+    return Found(*_in_order(tracks, arrows))
+
+
+def _in_order(tracks: list[Track], arrows: list[Arrow]) -> tuple[list[Track], list[Arrow]]:
+    """The tracks that are not empty device by device, and the arrows with the tracks' new places."""
+    order = [at for at, track in enumerate(tracks) if len(track.starts)]
+    order.sort(key=lambda at: -1 if (found := tracks[at].device) is None else found)
+    place = {old: new for new, old in enumerate(order)}
+    return [tracks[at] for at in order], [attrs.evolve(arrow, track=place[arrow.track]) for arrow in arrows]
+
+
+def _place(device: int | None) -> str:
+    return f"gpu{'' if device is None else device}"
+
+
+def _labels(module: Module, chosen: Mask, device: int | None) -> Iterator[Track]:
+    """The device's ops by label (by role where there is none): a slice for each run of one label on one lane."""
+    items = shown(module, "label", "role")
+    if not items:
+        return
+    rows = np.flatnonzero(chosen)
+    label = np.full(len(rows), -1, np.int32)
+    for item in items:
+        if item.dtype == "str":
+            label = np.where(label < 0, module[item.name][rows], label)
+    rows, label = rows[label >= 0], label[label >= 0]
+    if not len(rows):
+        return
+    order = np.lexsort((module["ts"][rows], module["lane"][rows]))
+    rows, label = rows[order], label[order]
+    new = np.append(True, (label[1:] != label[:-1]) | (np.diff(module["lane"][rows]) != 0))
+    for name in sorted(name for name in module.tables if name.startswith("region:")):
+        if fresh(module, f"tree.{name[7:]}"):
+            new[1:] |= np.diff(module[f"tree.{name[7:]}"][rows]) != 0
+    at = np.flatnonzero(new)
+    ends = np.maximum.reduceat(module.end[rows], at)
+    counts = np.diff(np.append(at, len(rows)))
+    names = [text or "" for text in module.strings.decode(label[at])]
+    args = [{"events": count} for count in counts.tolist()]
+    yield Track(f"{_place(device)} ops", module["ts"][rows[at]], ends, names, args, device)
+
+
+def _collectives(module: Module, chosen: Mask, device: int | None) -> Iterator[Track]:
+    """Each communicating event by the kind of its collective, with what is known of the instance."""
+    if not fresh(module, "coll.kind"):
+        return
+    rows = np.flatnonzero(chosen & (module["coll.kind"] >= 0))
+    kinds = module.annotations["coll.kind"].annotation.values
+    names = [kinds[code] for code in module["coll.kind"][rows].tolist()]
+    args: list[dict[str, Any]] = [{} for _ in range(len(rows))]
+    if fresh(module, "coll.instance"):
+        instance = module["coll.instance"][rows]
+        known = np.flatnonzero(instance >= 0)
+        told = values_of(module, "table:collectives", instance[known])
+        for at, values in zip(known.tolist(), told, strict=True):
+            args[at] = values
+    if fresh(module, "overlap.exposed"):
+        for one, value in zip(args, module["overlap.exposed"][rows].tolist(), strict=True):
+            if value >= 0:
+                one["exposed_ns"] = value
+    yield Track(f"{_place(device)} collectives", module["ts"][rows], module.end[rows], names, args, device)
+
+
+def _accounts(module: Module, chosen: Mask, device: int | None, min_gap: int) -> Iterator[Track]:
+    """Computing, communication, communication not overlapped by compute, and nothing at all: exact unions.
+
+    They are shown if `overlap` ran, by its rules: a fused kernel is neither, work of unknown role computes. What is
+    parted by `min_gap` or less is one slice, whose `exact_ns` is the time without these gaps.
+    """
+    if "table:overlap" not in module.tables or not fresh(module, "infer.class", "coll.kind", "overlap.scope"):
+        return
+    fused = module.is_in("infer.class", ["fused"])
+    comm = module.is_in("infer.class", ["comm"]) | ((module["coll.kind"] >= 0) & ~fused)
+    memory = module.is_in("infer.class", ["memory"]) & ~comm
+    memory |= (module["infer.class"] < 0) & module.is_kind("dev.memcpy", "dev.memset") & ~comm
+
+    def union(mask: Mask) -> Spans:
+        return Spans.of(module["ts"][chosen & mask], module.end[chosen & mask])
+
+    computing, communicating = union(~(comm | fused | memory)), union(comm)
+    busy = union(np.ones(len(module), bool))
+    free = busy.gaps(int(busy.starts[0]), int(busy.ends[-1])) if len(busy) else busy
+    long = free.ends - free.starts > min_gap
+    free = Spans(free.starts[long], free.ends[long])
+    for name, title, spans in (
+        ("computing", "computing", computing),
+        ("communication", "communication", communicating),
+        ("not overlapped", "communication not overlapped", communicating - computing),
+        ("copies", "copies and memsets", union(memory)),
+        ("free", "free", free),
+    ):
+        yield _joined(f"{_place(device)} {name}", title, spans, 0 if name == "free" else min_gap, device)
+
+
+def _joined(name: str, title: str, spans: Spans, min_gap: int, device: int | None) -> Track:
+    """A track of spans, those that lie closer than `min_gap` joined, with the exact time of each."""
+    first = np.flatnonzero(np.append(True, spans.starts[1:] - spans.ends[:-1] > min_gap)[: len(spans)])
+    last = np.append(first[1:] - 1, len(spans) - 1)[: len(first)]
+    exact = np.add.reduceat(spans.ends - spans.starts, first) if len(first) else first
+    args = [{"exact_ns": value} for value in exact.tolist()]
+    return Track(name, spans.starts[first], spans.ends[last], [title] * len(first), args, device)
+
+
+def _gaps(module: Module, device: int, label: int | None, min_gap: int) -> tuple[Track, Ints] | None:
+    """The device's gaps above `min_gap` by class, with all that is known of each; and the event that each is due to."""
+    if not fresh(module, "gaps.level", "gaps.device", "gaps.start", "gaps.dur", "gaps.class"):
+        return None
+    numbers = module["gaps.device"]
+    mine = (numbers == device) if device >= 0 else (numbers < 0)
+    rows = np.flatnonzero(module.is_in("gaps.level", ["device"]) & mine & (module["gaps.dur"] > min_gap))
+    starts = module["gaps.start"][rows]
+    classes = module.annotations["gaps.class"].annotation.values
+    names = [classes[code] for code in module["gaps.class"][rows].tolist()]
+    args = values_of(module, "table:gaps", rows)
+    for one in args:
+        for key in ("level", "lane", "device", "start_ns", "dur_ns", "class"):
+            one.pop(key, None)
+    track = Track(f"{_place(label)} gaps", starts, starts + module["gaps.dur"][rows], names, args, label)
+    blame = module["gaps.blame"][rows] if fresh(module, "gaps.blame") else np.full(len(rows), -1, np.int32)
+    return track, blame.astype(np.int64)
+
+
+def _blames(module: Module, blame: Ints, track: int) -> Iterator[Arrow]:
+    """An arrow from each blamed live event to its gap."""
+    for to in np.flatnonzero((blame >= 0) & np.append(module.live, False)[blame]).tolist():
+        row = int(blame[to])
+        yield Arrow(int(module["lane"][row]), int(module["ts"][row]), track, to)
+
+
+__all__ = ["SORTS", "Found", "Sort", "find"]
