@@ -149,9 +149,9 @@ BREAKS: dict[str, tuple[Callable[[tir.Module], tir.Module], str]] = {
         lambda m: cell(m, "kind", 0, 5, "edge"),
         "V13 edge-known: 1 edges: the first is of an unknown kind.",
     ),
-    "launch by a host op": (
-        lambda m: cell(m, "src", 0, 1, "edge"),
-        "V14 edge-kinds: 1 launch edges end at an event that cannot have one, such as host.op.",
+    "launch by a kernel": (
+        lambda m: cell(m, "src", 0, int(m.tables["edge"]["dst"][0]), "edge"),
+        "V14 edge-kinds: 1 launch edges end at an event that cannot have one, such as dev.kernel.",
     ),
     "work before its launch": (
         lambda _: module([Ev("dev.kernel", "a", 30, 10, launch=1), Ev("rt.launch", "launch", 33, 5, "cpu")]),

@@ -31,10 +31,13 @@ DTYPES: Final = {
 }
 _EDGE = {"src": "int32", "dst": "int32", "kind": "int8"}
 _ENDS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
-    "launch": (frozenset({"rt", "npu"}), frozenset({"dev", "event", "npu"})),
+    "launch": (frozenset({"rt", "npu", "host", "mark"}), frozenset({"dev", "event", "npu"})),
     "enqueue": (frozenset({"host", "rt", "mark", "npu"}), frozenset({"rt", "npu"})),
 }
-"""The dialects at the ends of edges whose meaning fixes them; the other kinds of edge may join any two events."""
+"""The dialects at the ends of edges whose meaning fixes them; the other kinds of edge may join any two events.
+
+A launch may come from what encloses the call, since removing a call leaves its launch to the nearest live ancestor.
+"""
 
 
 def _schema(module: Module, _: str) -> tuple[Any, ...]:
@@ -199,7 +202,7 @@ def _edges(module: Module, _: str, __: int) -> Iterator[Found]:
 
 @rule("V14", "edge-kinds", "error", "edges", "kind", key=lambda module, _: (module.kinds,))
 def _edge_kinds(module: Module, _: str, __: int) -> Iterator[Found]:
-    """A launch leads from a runtime call to device work, an enqueue from the host to a runtime call."""
+    """A launch leads from the host to device work, an enqueue from the host to a runtime call."""
     for kind, ends in _ENDS.items():
         for rows, dialects in zip(module.edges(kind), ends, strict=True):
             fits = [name.partition(".")[0] in dialects or kinds.find(name) is None for name in module.kinds]

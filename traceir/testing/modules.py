@@ -164,7 +164,7 @@ def _writers(passes: Sequence[PassRecord]) -> SearchStrategy[int | None]:
 
 # --- annotations -----------------------------------------------------------------------------------------
 
-_TABLE_NAMES = st.sampled_from(("gaps", "t", "a-b.c", "critical_path.segments", "layers"))
+_TABLE_NAMES = st.sampled_from(("pairs", "t", "a-b.c", "critical_path.segments", "layers"))
 
 
 @st.composite

@@ -58,9 +58,12 @@ def spell(module: Module, spelling: Spelling = Spelling(), *, registry: Registry
     column that the module does not have. O(n): over a million events in a second as blocks, a hundred thousand as
     statements.
     """
+    module = module if spelling.dead else without_dead(module)
+    # Asked before columns are left out, since what was computed from those would look stale then.
+    old = frozenset(name for name in module.annotations if module.stale(name))
     module = _chosen(module, spelling)
-    stale = [name for name in module.annotations if module.stale(name)]
-    module = _without(module, frozenset(stale))
+    stale = [name for name in module.annotations if name in old]
+    module = _without(module, old)
     table = spelling.form == "table" or (spelling.form == "auto" and len(module) > _MOST_STATEMENTS)
     out = Blocks(module) if table else Listing(module, spelling.tree, args=spelling.args)
     yield f'#[traceir "{VERSION}"]\n'
@@ -79,8 +82,6 @@ def _chosen(module: Module, spelling: Spelling) -> Module:
     if spelling.tree is not None and not module.has_tree(spelling.tree):
         trees = [name.partition(":")[2] for name in module.tables if name.startswith("region:")]
         raise UsageError(f"The module has no tree {spelling.tree}{suggestion(spelling.tree, trees)}")
-    if not spelling.dead:
-        module = without_dead(module)
     if not spelling.columns:
         return module
     words = {name for column in module.annotations for name in (column, column.partition(".")[0])}

@@ -15,8 +15,8 @@ from traceir.printers.chrome.text import all_micros
 _LEXEMES: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 _NUMBER: Final = np.zeros(256, bool)
 _NUMBER[list(b'+-.0123456789eE"')] = True
-_FRACTION: Final = np.zeros(256, bool)
-_FRACTION[list(b".eE")] = True
+_WHOLE: Final = np.zeros(256, bool)
+_WHOLE[list(b'+-0123456789"')] = True
 _BETWEEN: Final = np.zeros(256, bool)
 _BETWEEN[list(b" \t\r\n:")] = True
 Edited = tuple[bytes, Ints, Ints]
@@ -106,8 +106,7 @@ def _skip(text: Array, at: Ints, over: Mask) -> Ints:
 
 def _numbers(text: Array, low: Ints, high: Ints, new: Ints) -> list[bytes]:
     """The new numbers: in quotes where the old one is, whole where it is and that is exact."""
-    points = np.append(0, np.cumsum(_FRACTION[text], dtype=np.int64))
-    whole = (points[high] == points[low]) & (new % 1000 == 0)
+    whole = (_skip(text, low, _WHOLE) == high) & (new % 1000 == 0)
     texts = all_micros(new)
     for at in np.flatnonzero(whole).tolist():
         texts[at] = texts[at][:-4]
