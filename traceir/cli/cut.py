@@ -25,10 +25,12 @@ def execute(arguments: argparse.Namespace) -> int:
     printer = _printer(arguments, registry.find("printers", _format(arguments.output)))
     manager = PassManager.parse(arguments.passes, registry=registry)
     module = common.read(arguments, registry)
-    chosen = windows.select_window(manager.run(module), arguments.window, registry)
+    after = manager.run(module)
+    chosen = windows.select_window(after, arguments.window, registry)
     common.note(arguments, chosen.note)
-    # The rows are those of the module as it was read, so what the passes wrote stays out of the small trace.
-    small = module.window(windows.closed(module, chosen.rows))
+    # The rows are those of the module as it was read, so what the passes wrote stays out of the small trace; only
+    # redaction looks at it, since a pseudonym keeps the role.
+    small = (after if arguments.redact else module).window(windows.closed(module, chosen.rows))
     source = InputInfo(arguments.input, module.source.frontend if module.source else "", len(module))
     with writing(arguments.output) as out:
         printer.write(Result(small, {}, (source,)), out, common.style(arguments, out))
@@ -49,5 +51,5 @@ def _printer(arguments: argparse.Namespace, kind: Any) -> Printer:
     if arguments.redact:
         if "redact" not in {option.name for option in options_of(kind)}:
             raise UsageError(f"The flag --redact is for .json files; {arguments.output} is none.")
-        given["redact"] = True
+        given |= {"redact": True, "add": ()}
     return attrs.evolve(printer, **given)  # type: ignore[misc]

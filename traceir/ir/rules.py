@@ -84,7 +84,7 @@ def _dtypes(module: Module, _: str, __: int) -> Iterator[Found]:
 def _sorted(module: Module, _: str, __: int) -> Iterator[Found]:
     """Rows stand in order of time."""
     back = module["ts"][:-1] - module["ts"][1:]
-    late = np.flatnonzero(back > 0)
+    late = np.flatnonzero(module["ts"][:-1] > module["ts"][1:])
     yield from at(late + 1, "{n} events start before the one in the row before, by up to {ns} ns.", back[late])
 
 

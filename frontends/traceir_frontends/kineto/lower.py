@@ -163,7 +163,7 @@ def _meta(rows: Rows, metadata: Mapping[str, Any], origin: int, events: int, nam
         "devices": properties if isinstance(properties, list) else [],
         "window_ns": None if rows.window is None else [rows.window[0] - origin, rows.window[1] - origin],
         "processes": {str(pid): name for pid, name in rows.process_names.items()},
-        "metadata": dict(metadata),
+        "metadata": {key: _shallow(value) for key, value in metadata.items()},
     }
 
 
@@ -175,6 +175,23 @@ _VENDOR_KEYS: Final = {
     "nvidia": ("cupti_version", "cuda_runtime_version", "cuda_driver_version"),
     "amd": ("roctracer_version", "hip_runtime_version", "hip_driver_version"),
 }
+
+
+def _shallow(value: Any) -> Any:
+    """A value in plain numbers, or as it is if it nests absurdly deep."""
+    try:
+        return _plain(value)
+    except RecursionError:
+        return value
+
+
+def _plain(value: Any) -> Any:
+    """A value with numbers as JSON has them, not as the reader keeps their spelling."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return float(value) if isinstance(value, float) else value
 
 
 def _vendor(rows: Rows, metadata: Mapping[str, Any], names: list[str]) -> str | None:
