@@ -2,8 +2,9 @@
 
 `tests/golden/<pass>/<case>.tir` begins with its command, `// RUN: traceir run --passes <pass> … %s`, where `%s` is the
 file. The lines of comment after it say in words what the case shows; those that begin with `// CHECK:` are figures
-worked out by hand, each a part of one line of the output (`...` stands for anything). The whole output stands in
-`<case>.out.tir`, `.json` or `.txt`. `pytest --update-goldens` writes the output anew, and never touches the checks.
+worked out by hand, each a part of one line of the output (`...` stands for anything); `// NEXT:` is one for the line
+after it. The whole output stands in `<case>.out.tir`, `.json` or `.txt`. `pytest --update-goldens` writes the outputs
+anew, and never the checks.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Case:
     path: Path
     words: tuple[str, ...]
     prose: tuple[str, ...]
-    checks: tuple[str, ...]
+    checks: tuple[tuple[str, ...], ...]
+    """Each a run of lines that stand one after the other in the output."""
 
     @classmethod
     def of(cls, path: Path) -> Case:
@@ -47,8 +49,16 @@ class Case:
         head = [line.removeprefix("//").strip() for line in lines[: _head(lines)]]
         assert (head or [""])[0].startswith("RUN: traceir "), f"{path.name} has to begin with // RUN: traceir …"
         words = shlex.split(head[0].removeprefix("RUN: traceir "))
-        checks = tuple(line.removeprefix("CHECK: ") for line in head if line.startswith("CHECK: "))
-        return cls(path, tuple(words), tuple(line for line in head[1:] if not line.startswith("CHECK:")), checks)
+        checks: list[tuple[str, ...]] = []
+        prose = []
+        for line in head[1:]:
+            if line.startswith("CHECK: "):
+                checks.append((line.removeprefix("CHECK: "),))
+            elif line.startswith("NEXT: "):
+                checks[-1] += (line.removeprefix("NEXT: "),)
+            else:
+                prose.append(line)
+        return cls(path, tuple(words), tuple(prose), tuple(checks))
 
     def option(self, flag: str, default: str) -> str:
         """The value of a flag of the command."""
@@ -71,6 +81,13 @@ class Case:
         out, err = capsys.readouterr()
         assert (code, err) == (0, "")
         return out.replace(f'"traceir": "{tir.__version__}"', '"traceir": "<version>"')
+
+
+def _stands(check: tuple[str, ...], lines: list[str]) -> bool:
+    """Whether lines of the output hold the parts of a check, one after the other; blanks count as one."""
+    parts = [".*".join(re.escape(" ".join(part.split())) for part in line.split("...")) for line in check]
+    runs = zip(*(lines[at:] for at in range(len(parts))), strict=False)
+    return any(all(map(re.search, parts, run)) for run in runs)
 
 
 def _head(lines: list[str]) -> int:
@@ -98,8 +115,7 @@ def test_golden(
     out = case.run(capsys, monkeypatch)
     lines = [" ".join(line.split()) for line in out.splitlines()]
     for check in case.checks:
-        pattern = ".*".join(re.escape(" ".join(part.split())) for part in check.split("..."))
-        assert any(re.search(pattern, line) for line in lines), f"no line of the output holds: {check}\n{out}"
+        assert _stands(check, lines), f"the output does not hold: {check}\n{out}"
     golden(case.golden, out)
     if case.printer == "tir":
         module = parse(out)
