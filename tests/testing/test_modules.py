@@ -274,6 +274,7 @@ def test_everything_that_a_module_may_have_is_reached(what: str, drawn: Sequence
     assert any(REACHED[what](module) for module in drawn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_hostile_texts_stand_wherever_a_string_may(place: str, drawn: Sequence[Module]) -> None:
     """In each place there are several of them; together they have every trait that breaks printers and parsers."""
@@ -292,11 +293,13 @@ def test_every_registered_kind_can_be_drawn(kind: str, data: st.DataObject) -> N
     assert_sound(module)
 
 
+@pytest.mark.slow
 def test_nearly_all_registered_kinds_come_in_a_few_hundred_modules(drawn: Sequence[Module]) -> None:
     found = {module.kinds[kind] for module in drawn for kind in module["kind"]}
     assert len(found.intersection(kinds.names())) > 0.8 * len(kinds.names())
 
 
+@pytest.mark.slow
 def test_the_texts_of_passes_are_pipelines(drawn: Sequence[Module]) -> None:
     """Each is one pass, of its own name, as a pipeline's grammar reads it."""
     records = [record for module in drawn for record in module.passes]
@@ -343,6 +346,7 @@ def test_annotations_may_be_stale_on_request() -> None:
     assert_sound(module)
 
 
+@pytest.mark.slow  # finding the least takes thousands of modules
 @pytest.mark.parametrize(
     ("wanted", "least"),
     [

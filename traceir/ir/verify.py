@@ -152,7 +152,9 @@ def at(rows: Array, message: str, excess: Array | None = None) -> Iterator[Found
     """A finding at event rows, if there are any; `{n}`, `{ns}` in the message are the count and the worst excess."""
     if len(rows):
         worst = int(excess.max()) if excess is not None else None
-        yield Found(message.format(n=len(rows), ns=worst), len(rows), int(rows[0]), worst)
+        # Replaced rather than formatted: a name in the message may hold braces of its own.
+        said = message.replace("{n}", str(len(rows)), 1).replace("{ns}", str(worst), 1)
+        yield Found(said, len(rows), int(rows[0]), worst)
 
 
 def outside(values: Array, low: int, high: int) -> Rows:

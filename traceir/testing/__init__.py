@@ -21,6 +21,7 @@ from traceir.testing.declarations import findings, pass_records
 from traceir.testing.editing import edited
 from traceir.testing.events import lanes
 from traceir.testing.modules import modules
+from traceir.testing.passes import assert_pass
 from traceir.testing.streams import DeviceStreams, device_streams, times
 from traceir.testing.texts import HOSTILE, json_values, plain_texts, texts
 
@@ -28,6 +29,7 @@ __all__ = [
     "HOSTILE",
     "DeviceStreams",
     "assert_equal",
+    "assert_pass",
     "assert_sound",
     "device_streams",
     "edited",
