@@ -165,7 +165,7 @@ def named(name: str) -> Module:
 # --- the source's arguments --------------------------------------------------------------------------------
 
 
-@given(modules(max_events=4, dead=False, annotations=False), st.data())
+@given(modules(max_events=4, dead=False, annotations=False, tables=False, trees=False), st.data())
 def test_arguments_of_the_source_come_back_when_they_are_asked_for(module: Module, data: st.DataObject) -> None:
     """With `args` every event keeps its arguments, whatever their keys and values; without, none."""
     args: list[Any] = data.draw(
