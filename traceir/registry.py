@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -71,6 +72,12 @@ class Registry:
                 for entry in entries:
                     registry.add(group, entry)
         return registry
+
+    @classmethod
+    @functools.cache
+    def default(cls) -> Registry:
+        """What is installed, looked up once in a process; shared, so nothing may be added to it."""
+        return cls.installed()
 
     def add(self, group: Group, entry: Entry) -> None:
         """Register an entry; a name that another provider has is an error that names both."""

@@ -11,6 +11,7 @@ from traceir import windows
 from traceir.cli import common
 from traceir.cli.output import check_output, writing
 from traceir.errors import UsageError
+from traceir.ir.window import without_dead
 from traceir.passing import PassManager
 from traceir.passing.options import options_of
 from traceir.printers import InputInfo, Printer, Result
@@ -24,7 +25,7 @@ def execute(arguments: argparse.Namespace) -> int:
     registry = common.registry(arguments)
     printer = _printer(arguments, registry.find("printers", _format(arguments.output)))
     manager = PassManager.parse(arguments.passes, registry=registry)
-    module = common.read(arguments, registry)
+    module = without_dead(common.read(arguments, registry))
     after = manager.run(module)
     chosen = windows.select_window(after, arguments.window, registry)
     common.note(arguments, chosen.note)

@@ -88,7 +88,7 @@ def _window_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--around", metavar="ID", action="append", default=[], help="print what lies around an event, as %%8812"
     )
-    one.add_argument("--hops", type=int, metavar="N", default=1, help="how far --around reaches (default: 1)")
+    one.add_argument("--hops", type=int, metavar="N", help="how far --around reaches (default: 1)")
     one.add_argument("--limit", type=int, metavar="N", help="print at most so many events")
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO, cast
 
 from traceir.errors import UsageError
 
@@ -46,7 +47,16 @@ def writing(path: str | None) -> Iterator[TextIO]:
             Path(beside).unlink(missing_ok=True)
 
 
-def _opened(path: str, *, compressed: bool) -> TextIO:
-    if compressed:
-        return gzip.open(path, "wt", encoding="utf-8", newline="\n", compresslevel=6)
-    return open(path, "w", encoding="utf-8", newline="\n")
+@contextlib.contextmanager
+def _opened(path: str, *, compressed: bool) -> Iterator[TextIO]:
+    if not compressed:
+        with open(path, "w", encoding="utf-8", newline="\n") as out:
+            yield out
+        return
+    # Without a name and a time in its header, so that the same output has the same bytes.
+    with (
+        open(path, "wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed,
+        io.TextIOWrapper(cast(IO[bytes], packed), encoding="utf-8", newline="\n") as out,
+    ):
+        yield out

@@ -14,6 +14,7 @@ from traceir.cli.output import check_output, writing
 from traceir.errors import InputError, UsageError
 from traceir.ir import Finding, Module
 from traceir.ir.health import DAMAGE
+from traceir.ir.window import without_dead
 from traceir.passing import Instrument, PassManager
 from traceir.passing.options import options_of
 from traceir.printers import InputInfo, Printer, Result
@@ -42,7 +43,9 @@ def execute(arguments: argparse.Namespace) -> int:
     module = manager.run(module)
     if not manager.passes:
         manager = _recorded(module, registry)
-    windowed = _windowed(module, printer, arguments, registry)
+    # A window is one of what is printed: removed events are not in it unless they are asked for.
+    printed = module if getattr(printer, "dead", False) or not _cuts(arguments) else without_dead(module)
+    windowed = _windowed(printed, printer, arguments, registry)
     result = Result(windowed, {} if windowed is not module else manager.reports(module), (source,))
     with writing(arguments.output) as out:
         printer.write(result, out, common.style(arguments, out))
@@ -73,9 +76,16 @@ def _recorded(module: Module, registry: Registry) -> PassManager:
     return PassManager.parse(",".join(known), registry=registry)
 
 
+def _cuts(arguments: argparse.Namespace) -> bool:
+    """Whether the flags name a part of the module."""
+    if arguments.hops is not None and not arguments.around:
+        raise UsageError("The flag --hops says how far --around reaches; name an event with --around.")
+    return arguments.window is not None or bool(arguments.around) or arguments.limit is not None
+
+
 def _windowed(module: Module, printer: Printer, arguments: argparse.Namespace, registry: Registry) -> Module:
     """The part of the module that the flags name; the module itself if they name none."""
-    if arguments.window is None and not arguments.around and arguments.limit is None:
+    if not _cuts(arguments):
         return module
     if not printer.prints_parts:
         raise UsageError(
@@ -87,7 +97,9 @@ def _windowed(module: Module, printer: Printer, arguments: argparse.Namespace, r
     chosen = [windows.select_window(module, arguments.window, registry)] if arguments.window is not None else []
     if arguments.around:
         most = arguments.limit if arguments.limit is not None else _AROUND_MOST
-        chosen.append(windows.around(module, map(_id, arguments.around), arguments.hops, most))
+        chosen.append(
+            windows.around(module, map(_id, arguments.around), 1 if arguments.hops is None else arguments.hops, most)
+        )
     for part in chosen:
         rows = np.intersect1d(rows, part.rows)
     if arguments.limit is not None:

@@ -21,7 +21,7 @@ class Tir(Printer):
     form: Literal["auto", "statements", "table"] = option(
         "auto", help="A line an event, or blocks of numbers; auto takes blocks for more than 20 000 events."
     )
-    args: bool = option(False, help="Write the source's own arguments too.")
+    args: bool = option(False, help="Write the source's own arguments too; always as statements.")
     dead: bool = option(False, help="Write events that a pass has removed, too.")
     tree: str | None = option(
         None, help="The tree whose regions hold their events; default: the one with most regions."

@@ -30,7 +30,7 @@ def assert_pass(
     inserted passes are looked up (default: all that is installed). Raises AssertionError with a unified diff,
     ParseError for a text that cannot be read, UsageError for a pipeline or column that does not exist.
     """
-    registry = registry or Registry.installed()
+    registry = registry or Registry.default()
     if isinstance(pass_, str):
         manager = PassManager.parse(pass_, registry=registry)
     else:

@@ -21,7 +21,7 @@ from traceir.text.events import Events, edge_table, extern_table
 from traceir.text.ids import merged
 from traceir.text.names import Names, suggestion
 from traceir.text.regions import Trees, region_block
-from traceir.text.rows import read_rows, read_strings
+from traceir.text.rows import place, read_rows, read_strings
 from traceir.text.source import TextSource
 from traceir.text.values import Values, plain
 
@@ -99,7 +99,8 @@ class _Assembly:
             if item.name in out:
                 raise MistakeError(f"The lane @{item.name} is declared twice.", item.at)
             if item.kind not in LANE_KINDS:
-                raise MistakeError(f"There is no kind of lane {item.kind}{suggestion(item.kind, LANE_KINDS)}", item.at)
+                known = suggestion(item.kind, LANE_KINDS)
+                raise MistakeError(f"There is no kind of lane {item.kind}{known}", item.at, item.kind)
             given = {pair.key: _lane_field(pair) for pair in item.pairs if not pair.dotted}
             out[item.name] = Lane(item.name, item.kind, **given)
         return tuple(out.values())
@@ -128,7 +129,7 @@ class _Assembly:
 
     def _finding(self, item: draft.HealthItem) -> Finding:
         if item.level not in LEVELS:
-            raise MistakeError(f"There is no level {item.level}{suggestion(item.level, LEVELS)}", item.at)
+            raise MistakeError(f"There is no level {item.level}{suggestion(item.level, LEVELS)}", item.at, item.level)
         given: dict[str, Any] = {"count": 1, "message": ""}
         for pair in item.pairs:
             if pair.key not in _HEALTH:
@@ -156,6 +157,8 @@ class _Assembly:
             self._in_domain(declared, "event", block)
             cells = read_rows(block, _decimals(declared))
             rows = values.column(Annotation("event.row", dtype="id"), cells["id"], block, "id")
+            if (rows < 0).any():
+                raise MistakeError("The column id has no null.", place(block, int(np.argmax(rows < 0))))
             for name, annotation in declared.items():
                 if name not in out:
                     out[name] = values.empty(annotation, len(events.row_of))
@@ -249,7 +252,9 @@ class _Assembly:
                 self.tables.setdefault(domain, {})
             if domain not in self.tables:
                 raise MistakeError(
-                    f"The column {name} is one of {domain}, and the text has no such table.", self.columns.places[name]
+                    f"The column {name} is one of {domain}, and the text has no such table.",
+                    self.columns.places[name],
+                    name,
                 )
             table = self.tables[domain]
             if name not in table:
@@ -260,7 +265,7 @@ class _Assembly:
     def _in_domain(self, declared: Mapping[str, Annotation], domain: str, block: draft.BlockItem) -> None:
         for name, annotation in declared.items():
             if annotation.domain != domain:
-                raise MistakeError(f"The column {name} is one of {annotation.domain}, not of {domain}.", block.at)
+                raise MistakeError(f"The column {name} is one of {annotation.domain}, not of {domain}.", block.at, name)
 
     def _once(self, sort: str) -> None:
         found = self.blocks(sort)

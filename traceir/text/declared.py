@@ -15,7 +15,7 @@ from traceir.passing import Pass
 from traceir.registry import Registry
 from traceir.text.draft import ColumnItem, Pair, PassItem
 from traceir.text.errors import MistakeError
-from traceir.text.names import suggestion
+from traceir.text.names import nearest, suggestion
 
 _TEXTS: Final = ("doc", "null", "basis", "shown")
 
@@ -58,16 +58,16 @@ class Columns:
         if label is None:
             return None
         if label not in self.labels:
-            raise MistakeError(f"There is no pass {label}{suggestion(label, self.labels)}", at)
+            raise MistakeError(f"There is no pass {label}{suggestion(label, self.labels)}", at, label)
         return self.labels[label]
 
     def find(self, name: str, at: int) -> Annotation:
         """The declaration of a column that is written at an offset; a mistake names the nearest if there is none."""
         if name not in self.known:
             if name not in self._offered:
-                raise MistakeError(
-                    f"The column {name} is not declared{suggestion(name, [*self.known, *self._offered])}", at
-                )
+                close = " or ".join(nearest(name, [*self.known, *self._offered]))
+                said = f"did you mean {close}?" if close else f"declare it: column {name} : event<i64>;"
+                raise MistakeError(f"The column {name} is not declared; {said}", at, name)
             self.known[name] = self._offered[name]
             self.places[name] = at
         return self.known[name][0]
@@ -97,7 +97,8 @@ class Columns:
                 if brief(annotation) == (item.name, item.domain, item.dtype, item.unit):
                     return annotation
         if item.dtype not in NUMPY_TYPES:
-            raise MistakeError(f"There is no dtype {item.dtype}{suggestion(item.dtype, NUMPY_TYPES)}", item.at)
+            known = suggestion(item.dtype, NUMPY_TYPES)
+            raise MistakeError(f"There is no dtype {item.dtype}{known}", item.at, item.dtype)
         given: dict[str, Any] = {}
         for pair in item.pairs:
             given[pair.key] = _field(pair)

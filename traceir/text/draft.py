@@ -176,7 +176,7 @@ class RegionItem:
 class BlockItem:
     """A table block: its sort (`events`, `table` …), its table's name where it has one, its columns and rows.
 
-    `rows` is the text between the braces, which begins at the offset `inside`.
+    `rows` is the text between the braces, which begins at the offset `inside`; `at` is that of the name or columns.
     """
 
     sort: str

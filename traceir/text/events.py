@@ -20,7 +20,7 @@ from traceir.text.names import Names, suggestion
 from traceir.text.rows import Cells, place, read_rows
 from traceir.text.source import TextSource
 from traceir.text.values import Values, plain
-from traceir.text.words import id_text
+from traceir.text.words import id_text, symbol
 
 NEEDED: Final = ("id", "kind", "name", "ts", "dur", "lane")
 OPTIONAL: Final = ("parent", "launch", "live")
@@ -57,9 +57,11 @@ class Events:
                     f"There is no kind of event {item.kind}{suggestion(item.kind, kinds.names())} "
                     f'An unknown dialect\'s is written in quotes: "{item.kind}"(…).',
                     item.at,
+                    item.kind,
                 )
             if item.lane not in self.lanes.codes:
-                raise MistakeError(f"There is no lane @{item.lane}{suggestion(item.lane, self.lanes.codes)}", item.at)
+                known = suggestion(item.lane, self.lanes.codes, sigil="@")
+                raise MistakeError(f"There is no lane @{item.lane}{known}", item.at, symbol(item.lane))
         made: dict[str, tuple[list[Any], Any]] = {
             "id": ([item.id for item in items], np.int64),
             "kind": ([self.kinds.code(item.kind) for item in items], np.uint16),
@@ -78,7 +80,8 @@ class Events:
         """Take an `events` block."""
         for name in block.columns:
             if name not in self.columns:
-                raise MistakeError(f"There is no column {name} of events{suggestion(name, self.columns)}", block.at)
+                known = suggestion(name, self.columns)
+                raise MistakeError(f"There is no column {name} of events{known}", block.at, name)
         missing = [name for name in NEEDED if name not in block.columns]
         if missing:
             raise MistakeError(f"The events block lacks the column {missing[0]}.", block.at)
@@ -97,8 +100,12 @@ class Events:
             none = np.full(len(cells["id"]), -1, np.int64)
             self.columns[name].append(none if given is None else _integers(given, block, name, null=-1))
         live = cells.get("live")
-        alive = np.ones(len(cells["id"]), bool) if live is None else _integers(live, block, "live") != 0
-        self.columns["live"].append(alive)
+        alive = np.ones(len(cells["id"]), np.int64) if live is None else _integers(live, block, "live")
+        wrong = (alive < 0) | (alive > 1)
+        if wrong.any():
+            at = place(block, int(np.argmax(wrong)), block.columns.index("live"))
+            raise MistakeError("The column live holds 1 for an event that is there, and 0 for one removed.", at)
+        self.columns["live"].append(alive == 1)
 
     # --- settling them -----------------------------------------------------------------------------------
 
@@ -124,14 +131,14 @@ class Events:
         self._relate_parents(columns["parent"])
         return columns
 
-    def where(self, met: int) -> int:
-        """The offset of an event by the order in which it was met."""
+    def where(self, met: int, column: str = "") -> int:
+        """The offset of an event by the order in which it was met, or of its cell if it is a row with this column."""
         if met < len(self.statements):
             return self.statements[met].at
         met -= len(self.statements)
         for count, block in self.places:
             if met < count:
-                return place(block, met)
+                return place(block, met, block.columns.index(column) if column in block.columns else 0)
             met -= count
         return 0
 
@@ -167,7 +174,8 @@ class Events:
         wrong = (rows < 0) & (ids >= 0)
         if wrong.any():
             at = int(np.argmax(wrong))
-            raise MistakeError(f"The {what} {id_text(int(ids[at]))} is not in the text.", self.where(int(order[at])))
+            where = self.where(int(order[at]), what)
+            raise MistakeError(f"The {what} {id_text(int(ids[at]))} is not in the text.", where)
         return rows
 
     def _relate_parents(self, parent: Rows) -> None:
@@ -191,10 +199,8 @@ class Events:
             row = int(self.row_of[met])
             for clause in item.clauses:
                 if clause.relation not in RELATIONS or (clause.outgoing and clause.relation == "parent"):
-                    raise MistakeError(
-                        f"There is no kind of edge {clause.relation}{suggestion(clause.relation, EDGE_KINDS)}",
-                        clause.ranges[0][2],
-                    )
+                    known = suggestion(clause.relation, EDGE_KINDS)
+                    raise MistakeError(f"There is no kind of edge {clause.relation}{known}", item.at, clause.relation)
                 relation = RELATIONS.index(clause.relation)
                 for ids in clause.ranges:
                     for id in self.ids.known(ids):
@@ -288,8 +294,10 @@ def _codes(cells: Cells, pool: Names, block: BlockItem, name: str) -> Array:
     if cells.values is not None and cells.null is not None:
         wrong = (cells.values < 0) | (cells.values >= len(pool)) | cells.null
         if wrong.any():
-            at = place(block, int(np.argmax(wrong)), block.columns.index(name))
-            raise MistakeError(f"The {name} is no code: there are {len(pool)} of them.", at)
+            row = int(np.argmax(wrong))
+            known = f"the codes are 0 to {len(pool) - 1}" if len(pool) else "there are none"
+            said = "null" if cells.null[row] else int(cells.values[row])
+            raise MistakeError(f"The {name} {said} is no code: {known}.", place(block, row, block.columns.index(name)))
         return cells.values
     out = []
     for row, value in enumerate(cells.listed()):

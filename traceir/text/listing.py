@@ -244,8 +244,8 @@ class Listing:
             if index != usual_index(names[region], sibling):
                 given[region].append(f"index={index}")
         prefix = f"{module.passes[by].name}." if by is not None else ""
-        for name in table:
-            if name not in STRUCTURE:
+        for name in module.annotations:
+            if name in table and name not in STRUCTURE:
                 short = name.removeprefix(prefix) if prefix and name.startswith(prefix) else name
                 key = name if "." in short or short in ("index", "region") or not BARE.match(short) else short
                 for region, text in enumerate(Cell(module, module.annotations[name].annotation).texts(table[name])):

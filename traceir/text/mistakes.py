@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from traceir.text.errors import MistakeError
 
@@ -25,6 +26,13 @@ _WORDS: Final = {
     "VERSION": '#[traceir "1"]', "PIPELINE": "a pass", "QUANTITY": "a time with its unit",
     "COLLECTIVE": "a collective", "META": "meta",
 }  # fmt: skip
+Key = tuple[tuple[int, ...], str]
+"""States of the parser, and the kind of token that does not fit."""
+_STRING: Final = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"')
+_META: Final = re.compile(r"meta\s")
+_COLUMNS: Final = re.compile(r"\[[\w.\s-]*\]\s*\Z")
+_LONGEST: Final = 10_000
+"""How far back the columns of a block are looked for."""
 _STATEMENT_END: Final = re.compile(r"[;\n]|\Z")
 
 
@@ -34,17 +42,25 @@ def explain(text: str, error: UnexpectedInput, start: str, lark: Lark) -> tuple[
     if at >= len(text.rstrip()):
         return _at_end(text, start), len(text.rstrip())
     odd = text[at]
-    if odd == '"':
+    if odd == '"' and not _STRING.match(text, at):
         return "The text in quotes does not end on its line.", at
-    if start == "module" and odd == "%":
+    if start == "module" and odd == "%" and "EVENT" in (getattr(error, "expected", None) or ()):
         found = _inside(text, at, lark)
         if found is not None:
             return found
-    labels = _labels(lark, start)
-    label = labels.get((_state(error), _token(error))) or labels.get((_state(error), ""))
+    label = _unfinished(text, at) or _label(_labels(lark, start), error)
     if label is None and odd in "<>$?!^&*'`~":
         label = f"The character {odd} has no meaning here."
     return label or _expected(error), at
+
+
+def _unfinished(text: str, at: int) -> str | None:
+    """A sentence for an item whose beginning is sound, and whose end is missing."""
+    if _META.match(text, at) and text[:at].rstrip()[-1:] in ("{", "}", ";"):
+        return 'Metadata is written as meta key = {"member": 1};'
+    if text[at] == "{" and _COLUMNS.search(text, max(0, at - _LONGEST), at):
+        return "The rows of the block do not end: a closing } is missing."
+    return None
 
 
 def _offset(text: str, error: UnexpectedInput) -> int:
@@ -80,28 +96,34 @@ def _inside(text: str, at: int, lark: Lark) -> tuple[str, int] | None:
 
 
 @functools.cache
-def _labels(lark: Lark, start: str) -> dict[tuple[Any, str], str]:
-    """The sentences by the parser's state and the kind of token that it stopped at."""
+def _labels(lark: Lark, start: str) -> dict[Key, str]:
+    """The sentences by the parser's states, the last two and the last, and the kind of token that it stopped at."""
     from lark.exceptions import UnexpectedInput
 
-    out: dict[tuple[Any, str], str] = {}
+    out: dict[Key, str] = {}
     for mistake in tomllib.loads(resources.files("traceir.text").joinpath("mistakes.toml").read_text("utf-8"))[start]:
         for example in mistake["like"]:
             try:
                 lark.parse(example.replace("{event}", _EVENT).replace("{head}", _HEAD), start=start)
             except UnexpectedInput as error:
-                out.setdefault((_state(error), _token(error)), mistake["says"])
-    states: dict[Any, set[str]] = {}
-    for (state, _), label in out.items():
-        states.setdefault(state, set()).add(label)
+                for states in _states(error):
+                    out.setdefault((states, _token(error)), mistake["says"])
+    said: dict[tuple[int, ...], set[str]] = {}
+    for (states, _), label in out.items():
+        said.setdefault(states, set()).add(label)
     # Where all examples of a state say the same, whatever else stands there gets the same sentence.
-    return out | {(state, ""): min(said) for state, said in states.items() if len(said) == 1}
+    return out | {(states, ""): min(labels) for states, labels in said.items() if len(labels) == 1}
 
 
-def _state(error: UnexpectedInput) -> Any:
-    """The state of the parser, whatever lies below it on its stack."""
-    state = getattr(error, "state", None)
-    return getattr(state, "position", state)
+def _label(labels: Mapping[Key, str], error: UnexpectedInput) -> str | None:
+    keys = [(states, token) for states in _states(error) for token in (_token(error), "")]
+    return next((labels[key] for key in keys if key in labels), None)
+
+
+def _states(error: UnexpectedInput) -> list[tuple[int, ...]]:
+    """The last two states on the parser's stack, and the last: a state alone may be that of several rules."""
+    stack = getattr(getattr(error, "state", None), "state_stack", ())
+    return [tuple(stack[-2:]), tuple(stack[-1:])]
 
 
 def _token(error: UnexpectedInput) -> str:

@@ -32,12 +32,17 @@ class Names:
         return tuple(self.codes)
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str], *, sigil: str = "") -> str:
     """`; did you mean a or b?`-like words for a name that is not known, or what there is."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, 3, 0.6)
+    close = [f"{sigil}{one}" for one in nearest(name, known)]
     if close:
         return f"; did you mean {' or '.join(close)}?"
     if not known:
         return "; there are none."
-    return f"; there are {', '.join(known[:8])}{' …' if len(known) > 8 else ''}."
+    return f"; there are {', '.join(f'{sigil}{one}' for one in known[:8])}{' …' if len(known) > 8 else ''}."
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """The names most like one that is not known, best first; none if none is like it."""
+    return difflib.get_close_matches(name, list(known), 3, 0.6)

@@ -16,7 +16,8 @@ from traceir.passing.options import duration
 from traceir.text import draft
 from traceir.text.errors import MistakeError
 from traceir.text.statements import DEPTH, in_range, read_statement
-from traceir.text.words import id_value, name_text, symbol_text, unquote
+from traceir.text.values import CONSTANTS
+from traceir.text.words import decimal, id_value, name_text, symbol_text, unquote
 
 if TYPE_CHECKING:
     from lark import Lark, Token
@@ -200,22 +201,22 @@ class _Builder:
         return _By(str(parts[0]))
 
     def strings(self, parts: list[Any]) -> draft.BlockItem:
-        return _block("strings", "", [], parts[-1])
+        return _block("strings", parts)
 
     def events(self, parts: list[Any]) -> draft.BlockItem:
-        return _block("events", "", parts[:-1], parts[-1])
+        return _block("events", parts)
 
     def values(self, parts: list[Any]) -> draft.BlockItem:
-        return _block("values", "", parts[:-1], parts[-1])
+        return _block("values", parts)
 
     def edges(self, parts: list[Any]) -> draft.BlockItem:
-        return _block("edges", "", parts[:-1], parts[-1])
+        return _block("edges", parts)
 
     def regions(self, parts: list[Any]) -> draft.BlockItem:
-        return _block("regions", str(parts[0]), parts[1:-1], parts[-1])
+        return _block("regions", parts, named=True)
 
     def table(self, parts: list[Any]) -> draft.BlockItem:
-        return _block("table", str(parts[0]), parts[1:-1], parts[-1])
+        return _block("table", parts, named=True)
 
     def statement(self, parts: list[Any]) -> draft.Statement:
         return read_statement(str(parts[0]), _at(parts[0]), read_event)
@@ -336,8 +337,10 @@ def _pairs(parts: Sequence[Any]) -> list[draft.Pair]:
     return next((part for part in parts if isinstance(part, _Pairs)), _Pairs())
 
 
-def _block(sort: str, name: str, columns: Sequence[Any], rows: Token) -> draft.BlockItem:
-    return draft.BlockItem(sort, name, [str(c) for c in columns], str(rows)[1:-1], _at(rows) + 1, _at(rows))
+def _block(sort: str, parts: Sequence[Token], *, named: bool = False) -> draft.BlockItem:
+    name, rows = str(parts[0]) if named else "", parts[-1]
+    columns = [str(part) for part in parts[named:-1]]
+    return draft.BlockItem(sort, name, columns, str(rows)[1:-1], _at(rows) + 1, _at(parts[0]))
 
 
 def _time(token: Token) -> int:
@@ -364,12 +367,7 @@ def _value(part: Any) -> Any:
 
 
 def _number(text: str) -> int | float:
-    return int(text) if text.lstrip("+-").isdigit() else float(text)
-
-
-_CONSTANTS: Final = {
-    "true": True, "false": False, "null": None, "NaN": float("nan"), "Infinity": float("inf"),
-}  # fmt: skip
+    return int(text) if text.lstrip("+-").isdigit() else decimal(text)
 
 
 def _plain(part: Any) -> Any:
@@ -377,9 +375,9 @@ def _plain(part: Any) -> Any:
     if isinstance(part, _Json):
         return part.value
     if part.type == "NAME":
-        if str(part) not in _CONSTANTS:
+        if str(part) not in CONSTANTS:
             raise MistakeError(f"The word {part} has to be in quotes here.", _at(part))
-        return _CONSTANTS[str(part)]
+        return CONSTANTS[str(part)]
     return _value(part)
 
 
@@ -400,7 +398,8 @@ def _meta(token: Token) -> draft.MetaItem:
     try:
         if rest.count("[") + rest.count("{") > DEPTH and _depth(rest) > DEPTH:
             raise MistakeError(f"Lists and objects nest more than {DEPTH} deep here.", _at(token))
-        return draft.MetaItem(_checked(head.group(1), _at(token), name_text), json.loads(rest), _at(token))
+        value = json.loads(rest, parse_float=decimal)
+        return draft.MetaItem(_checked(head.group(1), _at(token), name_text), value, _at(token))
     except json.JSONDecodeError as error:
         raise MistakeError(f"The metadata is not JSON: {error.msg}.", _at(token) + head.end() + error.pos) from None
     except ValueError:

@@ -18,7 +18,7 @@ def parse(text: str, *, path: str = "<text>", registry: Registry | None = None, 
     column. O(length): about a million rows of blocks or ten thousand statements in a second.
     """
     try:
-        return assemble(read_draft(text), registry or Registry.installed(), path, check=check)
+        return assemble(read_draft(text), registry or Registry.default(), path, check=check)
     except MistakeError as mistake:
         raise located(mistake, text, path) from None
 

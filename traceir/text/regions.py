@@ -94,7 +94,8 @@ class Trees:
                 if annotation.name not in out:
                     out[annotation.name] = values.empty(annotation, len(placed))
                 out[annotation.name][number] = values.stored(annotation, pair.value, pair.at)
-        return out
+        # In the order of their declarations, which does not depend on what the first regions say.
+        return {name: out[name] for name in self.columns.known if name in out}
 
     def _declared(self, pair: Pair, by: int | None, domain: str) -> Annotation:
         name = pair.key
@@ -161,7 +162,7 @@ def region_block(block: BlockItem, columns: Columns, values: Values, pool: Names
     }
     for name, annotation in declared.items():
         if name not in STRUCTURE and annotation.domain != domain:
-            raise MistakeError(f"The column {name} is one of {annotation.domain}, not of {domain}.", block.at)
+            raise MistakeError(f"The column {name} is one of {annotation.domain}, not of {domain}.", block.at, name)
     cells = read_rows(block, frozenset(name for name, a in declared.items() if a.dtype == "f64"))
     out = {name: values.column(annotation, cells[name], block, name) for name, annotation in declared.items()}
     parent = np.maximum(out["parent"], -1)

@@ -11,7 +11,7 @@ import numpy as np
 from traceir.ir import Array, Mask
 from traceir.text.draft import BlockItem, Quantity, Ref, Symbol, Word
 from traceir.text.errors import MistakeError
-from traceir.text.words import id_value, symbol_text, unquote
+from traceir.text.words import decimal, id_value, symbol_text, unquote
 
 NULL: Final = "_"
 _LEAST: Final = int(np.iinfo(np.int64).min)
@@ -122,9 +122,11 @@ def _floats(text: str) -> Array | None:
         return None
     tokens = text.replace(NULL, "nan").split()
     try:
-        return np.fromiter(map(float, tokens), np.float64, len(tokens))
+        found = np.fromiter(map(float, tokens), np.float64, len(tokens))
     except ValueError:
         return None
+    # A number that is not inf and reads as it is out of range; the cell says so.
+    return found if int(np.isinf(found).sum()) == text.count("inf") else None
 
 
 def _exact(flat: Array, as_floats: bool) -> bool:
@@ -193,7 +195,7 @@ def _cell(at: int, text: str) -> Any:
         if _WHOLE.match(text):
             return int(text)
         if _DECIMAL.match(text):
-            return float(text)
+            return decimal(text)
         if text[0] == "%":
             return Ref(id_value(text))
         if text[0] == "@" and len(text) > 1:

@@ -39,9 +39,9 @@ KEYWORDS: Final = frozenset(
 class Spelling:
     """How a module is written.
 
-    `form`: statements or blocks, `auto` by size. `args`: the source's arguments too. `dead`: removed events too.
-    `tree`: the tree whose regions hold their events (default: the one with most regions). `columns`: the annotations to
-    write, by name or by the word before the dot; all if empty.
+    `form`: statements or blocks, `auto` by size. `args`: the source's arguments too, as statements only. `dead`:
+    removed events too. `tree`: the tree whose regions hold their events (default: the one with most regions).
+    `columns`: the annotations to write, by name or by the word before the dot; all if empty.
     """
 
     form: Form = "auto"
@@ -55,21 +55,25 @@ def spell(module: Module, spelling: Spelling = Spelling(), *, registry: Registry
     """The text of a module in pieces; `parse` reads it back to an equal module.
 
     Stale annotations are left out, since their values are of a module that is no more. Raises UsageError for a tree or
-    column that the module does not have. O(n): over a million events in a second as blocks, a hundred thousand as
-    statements.
+    column that the module does not have, and for arguments in blocks. O(n): over a million events in a second as
+    blocks, a hundred thousand as statements.
     """
+    if spelling.args and spelling.form == "table":
+        raise UsageError("Blocks hold no arguments of events; print them as statements.")
     module = module if spelling.dead else without_dead(module)
     # Asked before columns are left out, since what was computed from those would look stale then.
     old = frozenset(name for name in module.annotations if module.stale(name))
     module = _chosen(module, spelling)
     stale = [name for name in module.annotations if name in old]
     module = _without(module, old)
-    table = spelling.form == "table" or (spelling.form == "auto" and len(module) > _MOST_STATEMENTS)
+    table = spelling.form == "table" or (
+        spelling.form == "auto" and not spelling.args and len(module) > _MOST_STATEMENTS
+    )
     out = Blocks(module) if table else Listing(module, spelling.tree, args=spelling.args)
     yield f'#[traceir "{VERSION}"]\n'
     yield f"module {symbol(module.name)}{_attributes(_header(module))} {{\n"
     yield from (f"  // The column {name} is stale and left out.\n" for name in stale)
-    yield from _declarations(module, registry or Registry.installed(), hidden=out.hidden)
+    yield from _declarations(module, registry or Registry.default(), hidden=out.hidden)
     yield from out.lines()
     for key, value in module.meta.items():
         if not _is_short(value):
@@ -90,6 +94,9 @@ def _chosen(module: Module, spelling: Spelling) -> Module:
             raise UsageError(f"The module has no column {name}{suggestion(name, words)}")
     wanted = set(spelling.columns) | {"extern"}
     kept = {name for name in module.annotations if name in wanted or name.partition(".")[0] in wanted}
+    # A region's columns mean nothing without the regions.
+    domains = {module.annotations[name].annotation.domain for name in kept}
+    kept |= {f"tree.{domain.partition(':')[2]}" for domain in domains if domain.startswith("region:")}
     return _without(module, frozenset(module.annotations.keys() - kept))
 
 

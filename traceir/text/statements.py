@@ -8,27 +8,31 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from traceir.text.draft import Clause, Pair, Quantity, Range, Ref, Statement, Symbol, Word
-from traceir.text.words import id_value, name_text, symbol_text, unquote
+from traceir.text.words import decimal, id_value, name_text, symbol_text, unquote
 
 _STRING: Final = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
 _ID: Final = r"%(?:\d+:)?\d+"
+_GAP: Final = r"[ \t\r\n]*"
+_SPACE: Final = r"[ \t\r\n]+"
 _HEAD: Final = re.compile(
-    rf"({_ID})\s*=\s*(?:coll\.(\w+)\s+of\s+)?([A-Za-z_][A-Za-z0-9_.-]*|{_STRING})\(({_STRING})\)\s*"
-    rf"(@(?:[A-Za-z0-9_][A-Za-z0-9_.-]*|{_STRING}))\s*\[(-?\d+)\s+\+(-?\d+)\]\s*",
+    rf"({_ID}){_GAP}={_GAP}(?:coll\.(\w+){_SPACE}of{_SPACE})?([A-Za-z_][A-Za-z0-9_.-]*|{_STRING})\(({_STRING})\){_GAP}"
+    rf"(@(?:[A-Za-z0-9_][A-Za-z0-9_.-]*|{_STRING})){_GAP}\[(-?\d+){_SPACE}\+(-?\d+)\]{_GAP}",
     re.A,
 )
-_RANGES: Final = rf"{_ID}(?:\.\.{_ID})?(?:\s*,\s*{_ID}(?:\.\.{_ID})?)*"
-_CLAUSE: Final = re.compile(rf"(?:(<-|after|in|enqueue|flow|peer|to\s+(\w+))\s*({_RANGES})|(dead)\b)\s*", re.A)
+_RANGES: Final = rf"{_ID}(?:\.\.{_ID})?(?:{_GAP},{_GAP}{_ID}(?:\.\.{_ID})?)*"
+_CLAUSE: Final = re.compile(
+    rf"(?:(<-|after|in|enqueue|flow|peer|to{_SPACE}([A-Za-z_]\w*)){_GAP}({_RANGES})|(dead)\b){_GAP}", re.A
+)
 _RANGE: Final = re.compile(rf"({_ID})(?:\.\.({_ID}))?", re.A)
-_KEY: Final = re.compile(rf"\s*([A-Za-z_][A-Za-z0-9_.-]*|{_STRING})\s*=\s*", re.A)
+_KEY: Final = re.compile(rf"{_GAP}([A-Za-z_][A-Za-z0-9_.-]*|{_STRING}){_GAP}={_GAP}", re.A)
 _SCALAR: Final = re.compile(
-    rf"({_STRING})|([+-]?\d+)(?![\w.µ])|(-inf|[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.µ])"
+    rf"({_STRING})|([+-]?\d+)(?![\w.µ])|(-inf|-Infinity|[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.µ])"
     rf"|([+-]?\d+(?:\.\d+)?(?:ns|us|µs|ms|s))(?![\w.])|([A-Za-z_][A-Za-z0-9_.-]*)|({_ID})"
     rf"|(@(?:[A-Za-z0-9_][A-Za-z0-9_.-]*|{_STRING}))",
     re.A,
 )
-_NEXT: Final = re.compile(r"\s*(,|\})\s*")
-_json: Final = json.JSONDecoder().raw_decode
+_NEXT: Final = re.compile(rf"{_GAP}(,|\}}){_GAP}")
+_json: Final = json.JSONDecoder(parse_float=decimal).raw_decode
 
 RELATIONS: Final = {
     "<-": "launch",
@@ -87,8 +91,10 @@ def _sound(ts: str, dur: str, clauses: list[Clause]) -> bool:
     """Whether times are in range and no clause is odd; what is not is left to the grammar, which says why."""
     if sum(clause.relation == "parent" for clause in clauses) > 1:
         return False
-    if any(clause.relation == "parent" and (len(clause.ranges) > 1 or clause.outgoing) for clause in clauses):
-        return False
+    for clause in clauses:
+        one = len(clause.ranges) == 1 and clause.ranges[0][0] == clause.ranges[0][1]
+        if clause.relation == "parent" and (clause.outgoing or not one):
+            return False
     return (len(ts) < 19 and len(dur) < 19) or in_range(int(ts), int(dur))
 
 
@@ -113,12 +119,15 @@ def _read_pairs(text: str, here: int, at: int, pairs: list[Pair]) -> int:
     seen: set[str] = set()
     while True:
         key = _KEY.match(text, here)
-        if key is None or key.group(1) in seen:
+        if key is None:
             raise ValueError("key")
-        seen.add(key.group(1))
-        value, here = _read_value(text, key.end())
         token = key.group(1)
-        pairs.append(Pair(name_text(token), token[0] == '"', value, at + key.start(1)))
+        name = name_text(token)
+        if name in seen:
+            raise ValueError("twice")
+        seen.add(name)
+        value, here = _read_value(text, key.end())
+        pairs.append(Pair(name, token[0] == '"', value, at + key.start(1)))
         behind = _NEXT.match(text, here)
         if behind is None:
             raise ValueError("pair")
@@ -143,7 +152,7 @@ def _read_value(text: str, here: int) -> tuple[Any, int]:
     if whole is not None:
         return int(whole), end
     if number is not None:
-        return float(number), end
+        return decimal(number), end
     if quantity is not None:
         return Quantity(quantity), end
     if word is not None:

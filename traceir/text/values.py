@@ -21,7 +21,10 @@ NULLS: Final[Mapping[str, Any]] = {
     "i64": NULL_I64, "u32": NULL_U32, "f64": float("nan"), "bool": False, "str": -1, "id": -1, "enum": -1,
 }  # fmt: skip
 _LIMITS: Final = {"i64": (-(1 << 63), 1 << 63), "u32": (0, 1 << 32)}
-_CONSTANTS: Final = {"true": True, "false": False, "null": None}
+CONSTANTS: Final = {
+    "true": True, "false": False, "null": None, "NaN": float("nan"), "Infinity": float("inf"),
+}  # fmt: skip
+"""The words of JSON, and what its writers spell for floats that it has not."""
 _KINDS: Final = {
     "i64": "a whole number", "u32": "a whole number from 0 to 4294967295", "f64": "a number", "bool": "true or false",
     "str": "a text in quotes", "enum": "one of its values",
@@ -44,6 +47,8 @@ class Values:
         """What is stored for a value; an error at the offset if it does not fit. `codes`: numbers may be codes."""
         if value is None or (isinstance(value, Word) and value in ("_", "null")):
             return NULLS[annotation.dtype]
+        if isinstance(value, Quantity) and annotation.unit != "ns":
+            raise MistakeError(f"The column {annotation.name} is not one of ns, so {value.text} is no value of it.", at)
         found = self._convert(annotation, value, at, codes)
         if found is None:
             raise MistakeError(self._wanted(annotation), at)
@@ -142,7 +147,7 @@ class Values:
             return self.ids.row(id, at) if id is not None else None
         if annotation.target == "lane" and isinstance(value, Symbol):
             if value not in self.lanes.codes:
-                raise MistakeError(f"There is no lane @{value}{suggestion(value, self.lanes.codes)}", at)
+                raise MistakeError(f"There is no lane @{value}{suggestion(value, self.lanes.codes, sigil='@')}", at)
             return self.lanes.codes[value]
         if not isinstance(value, int) or isinstance(value, bool):
             return None
@@ -152,7 +157,7 @@ class Values:
 
 def _timed(annotation: Annotation, value: Any) -> Any:
     """A number, from a time with a unit if the column is one of times."""
-    if not isinstance(value, Quantity) or annotation.unit != "ns":
+    if not isinstance(value, Quantity):
         return value
     try:
         return duration(value.text.lstrip("+"))
@@ -163,8 +168,8 @@ def _timed(annotation: Annotation, value: Any) -> Any:
 def plain(pair: Pair) -> Any:
     """The value of an attribute that is not a column's: what JSON could hold; anything else is a MistakeError."""
     value = pair.value
-    if isinstance(value, Word) and value in _CONSTANTS:
-        return _CONSTANTS[value]
+    if isinstance(value, Word) and value in CONSTANTS:
+        return CONSTANTS[value]
     if isinstance(value, Word | Symbol | Ref | Quantity):
         raise MistakeError(
             f"The value of {pair.key} has to be a number, a text in quotes, true, false, null or a list.", pair.at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, Final
 
@@ -19,6 +20,14 @@ _SIGNS: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"
 INPUT_BITS: Final = 48
 """An id's bits from here on are the number of the input it is from; `%1:7` is event 7 of the second input."""
 INPUTS: Final = 1 << (63 - INPUT_BITS)
+
+
+def decimal(text: str) -> float:
+    """The number of a token; one beyond the range of floats is a ValueError, unless it is `inf`."""
+    number = float(text)
+    if math.isinf(number) and not text.endswith(("inf", "Infinity")):
+        raise ValueError(f"The number {text[:30]} is out of range.")
+    return number
 
 
 def quote(text: str) -> str:

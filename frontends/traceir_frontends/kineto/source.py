@@ -121,7 +121,7 @@ class _Cursor:
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._ahead.close(self._file)
+            self._file.close()
         if self._text is not None:
             self._text.close()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
 import weakref
 import zlib
 from collections.abc import Callable, Iterator
-from typing import IO, Final, Protocol
+from typing import IO, Any, Final, Protocol, cast
 
 import attrs
 
@@ -48,8 +49,7 @@ class Origin:
             if self.spool is None:
                 self.spool = _spooled()
                 weakref.finalize(self, self.spool.close)
-            self.spool.seek(0)
-            return self.spool
+            return cast(IO[bytes], _Reader(self.spool))
         try:
             file = open(self.path, "rb", buffering=0)  # noqa: SIM115
         except OSError as error:
@@ -65,10 +65,39 @@ class Origin:
             )
         return file
 
-    def close(self, file: IO[bytes]) -> None:
-        """Close what `open` gave, unless it is the spool, which cannot be had again."""
-        if file is not self.spool:
-            file.close()
+
+class _Reader(io.RawIOBase):
+    """A spooled input from its beginning. Several may be read in turns: each keeps its own place."""
+
+    def __init__(self, spool: IO[bytes]) -> None:
+        self._spool = spool
+        self._at = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def fileno(self) -> int:
+        """The spool's."""
+        return self._spool.fileno()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go on at an offset from the beginning."""
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("A spooled input is read from offsets of its beginning.")
+        self._at = offset
+        return offset
+
+    def readinto(self, view: Any) -> int:
+        """Fill the view as far as the input goes."""
+        self._spool.seek(self._at)
+        count: int = self._spool.readinto(view)  # type: ignore[attr-defined]
+        self._at += count
+        return count
 
 
 def _spooled() -> IO[bytes]:
@@ -131,7 +160,7 @@ class PlainText:
 
     def close(self) -> None:
         """Close the file."""
-        self._origin.close(self._file)
+        self._file.close()
 
 
 @attrs.frozen(eq=False)
@@ -244,7 +273,7 @@ class GzipText:
 
     def close(self) -> None:
         """Close the file."""
-        self._origin.close(self._file)
+        self._file.close()
 
 
 def _salvaged(state: zlib._Decompress, piece: bytes) -> tuple[bytes, int]:
@@ -262,7 +291,7 @@ def open_text(origin: Origin) -> tuple[Text, Checkpoints | None]:
     """The text of an input, by its first bytes and not by its name; with checkpoints if it is gzip."""
     file = origin.open()
     magic = file.read(2)
-    origin.close(file)
+    file.close()
     if magic != b"\x1f\x8b":
         return PlainText(origin), None
     checkpoints = Checkpoints()
