@@ -70,10 +70,15 @@ def _with_flags(printer: Printer, arguments: argparse.Namespace) -> Printer:
 
 
 def _recorded(module: Module, registry: Registry) -> PassManager:
-    """The passes that a module says ran over it, as far as they are installed: their reports can be made from it."""
+    """The passes that a module says ran over it, as far as their reports can be made from it.
+
+    Those are the installed ones all of whose columns are there: a text may hold a part of them.
+    """
     last = {record.name: record.text for record in module.passes}
     known = [text for name, text in last.items() if name in registry.entries["passes"]]
-    return PassManager.parse(",".join(known), registry=registry)
+    recorded = PassManager.parse(",".join(known), registry=registry)
+    whole = [one for one in recorded.passes if all(a.name in module.annotations for a in one.writes)]
+    return PassManager(whole, registry)
 
 
 def _cuts(arguments: argparse.Namespace) -> bool:

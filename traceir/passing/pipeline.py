@@ -58,7 +58,7 @@ def _item(node: Any) -> Item:
         key, value = str(setting.children[0]), setting.children[1]
         if key in pairs:
             raise UsageError(f"The option {key} of {word} is given twice.")
-        pairs[key] = "+".join(str(part.children[0]) for part in value.children)
+        pairs[key] = "+".join(str(part.children[0]) for part in value.children) if value is not None else ""
     return Item(str(word), tuple(pairs.items()), word.column)
 
 

@@ -284,9 +284,9 @@ class _Builder:
     # --- attributes --------------------------------------------------------------------------------------
 
     def attributes(self, parts: list[Any]) -> _Pairs:
-        seen: dict[str, int] = {}
+        seen: dict[tuple[str, bool], int] = {}
         for pair in parts:
-            if seen.setdefault(pair.key, pair.at) != pair.at:
+            if seen.setdefault((pair.key, pair.dotted), pair.at) != pair.at:
                 raise MistakeError(f"The attribute {pair.key} is given twice.", pair.at)
         return _Pairs(parts)
 

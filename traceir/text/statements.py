@@ -24,6 +24,7 @@ _CLAUSE: Final = re.compile(
     rf"(?:(<-|after|in|enqueue|flow|peer|to{_SPACE}([A-Za-z_]\w*)){_GAP}({_RANGES})|(dead)\b){_GAP}", re.A
 )
 _RANGE: Final = re.compile(rf"({_ID})(?:\.\.({_ID}))?", re.A)
+_ONE: Final = re.compile(rf"{_ID}\Z", re.A)
 _KEY: Final = re.compile(rf"{_GAP}([A-Za-z_][A-Za-z0-9_.-]*|{_STRING}){_GAP}={_GAP}", re.A)
 _SCALAR: Final = re.compile(
     rf"({_STRING})|([+-]?\d+)(?![\w.µ])|(-inf|-Infinity|[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.µ])"
@@ -75,6 +76,8 @@ def _read(text: str, at: int) -> Statement | None:
             dead = True
         else:
             relation = kind_of_edge or RELATIONS[word]
+            if word == "in" and _ONE.match(ids) is None:
+                return None
             clauses.append(Clause(relation, kind_of_edge is not None, _ranges(ids, at + found.start(3))))
     pairs: list[Pair] = []
     if text[here] == "{":
@@ -91,10 +94,8 @@ def _sound(ts: str, dur: str, clauses: list[Clause]) -> bool:
     """Whether times are in range and no clause is odd; what is not is left to the grammar, which says why."""
     if sum(clause.relation == "parent" for clause in clauses) > 1:
         return False
-    for clause in clauses:
-        one = len(clause.ranges) == 1 and clause.ranges[0][0] == clause.ranges[0][1]
-        if clause.relation == "parent" and (clause.outgoing or not one):
-            return False
+    if any(clause.relation == "parent" and clause.outgoing for clause in clauses):
+        return False
     return (len(ts) < 19 and len(dur) < 19) or in_range(int(ts), int(dur))
 
 
@@ -116,18 +117,18 @@ def _ranges(text: str, at: int) -> tuple[Range, ...]:
 
 def _read_pairs(text: str, here: int, at: int, pairs: list[Pair]) -> int:
     """Read attributes from behind their brace on; returns where what follows them begins."""
-    seen: set[str] = set()
+    seen: set[tuple[str, bool]] = set()
     while True:
         key = _KEY.match(text, here)
         if key is None:
             raise ValueError("key")
         token = key.group(1)
-        name = name_text(token)
-        if name in seen:
-            raise ValueError("twice")
-        seen.add(name)
         value, here = _read_value(text, key.end())
-        pairs.append(Pair(name, token[0] == '"', value, at + key.start(1)))
+        pair = Pair(name_text(token), token[0] == '"', value, at + key.start(1))
+        if (pair.key, pair.dotted) in seen:
+            raise ValueError("twice")
+        seen.add((pair.key, pair.dotted))
+        pairs.append(pair)
         behind = _NEXT.match(text, here)
         if behind is None:
             raise ValueError("pair")
