@@ -15,7 +15,7 @@ from traceir.text.errors import MistakeError
 from traceir.text.words import id_text
 
 _LONGEST = 1_000_000
-"""The most ids that a range may stand for: some characters of a text must not grow into gigabytes."""
+"""The most ids that the ranges of a text may stand for: some characters must not grow into gigabytes."""
 _DENSE = 4
 
 
@@ -26,6 +26,7 @@ class Ids:
     ids: Ints
     outside: list[tuple[int, int]] = attrs.field(factory=list)
     """Ranges of ids outside, inclusive, sorted and apart from each other."""
+    _spread_so_far: int = attrs.field(default=0, init=False)
 
     def rows(self, ids: Array) -> Rows:
         """The rows of some ids, -1 where there is none. O(n), or O(n log n) if the ids are sparse."""
@@ -84,8 +85,11 @@ class Ids:
         return self._spread(first, last, at)
 
     def _spread(self, first: int, last: int, at: int) -> list[int]:
+        self._spread_so_far += last - first + 1
         if last - first >= _LONGEST:
             raise MistakeError(f"The range stands for {last - first + 1} events, and {_LONGEST} is the most.", at)
+        if self._spread_so_far > _LONGEST:
+            raise MistakeError(f"The ranges up to here stand for more than {_LONGEST} events; use a block.", at)
         ids = list(range(first, last + 1))
         for id in ids:
             self.require(id, at)

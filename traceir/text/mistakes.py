@@ -20,7 +20,8 @@ _HEAD: Final = '#[traceir "1"] module @m {'
 
 _WORDS: Final = {
     "SEMICOLON": ";", "LBRACE": "{", "RBRACE": "}", "COMMA": ",", "EQUAL": "=", "COLON": ":", "LSQB": "[",
-    "RSQB": "]", "LPAR": "(", "RPAR": ")", "MORETHAN": ">", "LESSTHAN": "<", "__ANON_0": "<-", "NAME": "a name",
+    "RSQB": "]", "LPAR": "(", "RPAR": ")", "MORETHAN": ">", "LESSTHAN": "<", "__ANON_0": "<-", "__ANON_1": "..",
+    "NAME": "a name",
     "STRING": "a text in quotes", "ID": "an id such as %4", "SYMBOL": "a name with @", "NUMBER": "a number",
     "EVENT": "an event", "ROWS": "rows in braces", "TIME": "a time", "LENGTH": "a length such as +20",
     "VERSION": '#[traceir "1"]', "PIPELINE": "a pass", "QUANTITY": "a time with its unit",
@@ -49,7 +50,7 @@ def explain(text: str, error: UnexpectedInput, start: str, lark: Lark) -> tuple[
         if found is not None:
             return found
     label = _unfinished(text, at) or _label(_labels(lark, start), error)
-    if label is None and odd in "<>$?!^&*'`~":
+    if label is None and odd in "<>$?!^&*'`~#|\\":
         label = f"The character {odd} has no meaning here."
     return label or _expected(error), at
 
@@ -136,4 +137,5 @@ def _expected(error: UnexpectedInput) -> str:
     words = sorted({_WORDS.get(name, name.lower()) for name in names if name != "$END"})
     if not words:
         return "This is not expected here."
-    return f"Expected {' or '.join((', '.join(words[:-1]), words[-1])) if len(words) > 1 else words[0]} here."
+    # Signs stand apart by blanks: among commas a comma could not be seen.
+    return f"Expected {'  '.join(words[:-1])} or {words[-1]} here." if len(words) > 1 else f"Expected {words[0]} here."

@@ -348,7 +348,8 @@ def _time(token: Token) -> int:
     try:
         return duration(str(token).removeprefix("+"))
     except (ValueError, UsageError):
-        raise MistakeError(f"The time {token} is not a whole number of nanoseconds.", _at(token)) from None
+        shown = str(token) if len(token) < 40 else f"{token[:20]}…"
+        raise MistakeError(f"The time {shown} is not a whole number of nanoseconds.", _at(token)) from None
 
 
 def _value(part: Any) -> Any:
