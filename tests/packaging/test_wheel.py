@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import subprocess
@@ -64,7 +65,7 @@ def test_the_wheel_holds_the_packages_whole(built: Path) -> None:
     assert tree_files() - inside == set()
     assert {name.partition("/")[0] for name in inside} == set(PACKAGES)
     assert {f"{package}/py.typed" for package in PACKAGES} <= inside
-    assert any(name.endswith(".lark") for name in inside)
+    assert {"traceir/text/tir.lark", "traceir/text/mistakes.toml", "traceir/passing/pipeline.lark"} <= inside
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 
@@ -77,6 +78,14 @@ def test_the_source_archive_can_be_tested(built: Path) -> None:
     assert wanted <= names
 
 
+def programs(site: Path) -> Path:
+    """The folder of the environment's programs."""
+    home = site
+    while not (home / "pyvenv.cfg").exists():
+        home = home.parent
+    return home / ("Scripts" if sys.platform == "win32" else "bin")
+
+
 def test_an_installation_adds_only_these_names(site: Path) -> None:
     """Three packages and the metadata; no `passes`, no `frontends`, no `tests`."""
     names = {path.name for path in site.iterdir() if path.name != "__pycache__"}
@@ -87,11 +96,7 @@ def test_an_installation_adds_only_these_names(site: Path) -> None:
 
 def test_the_clean_environment_can_say_what_it_is(site: Path) -> None:
     """Without any dependency installed, the version and the help are printed, and the entry points are there."""
-    home = site
-    while not (home / "pyvenv.cfg").exists():
-        home = home.parent
-    python = str(home / ("Scripts" if sys.platform == "win32" else "bin") / "python")
-    script = home / ("Scripts" if sys.platform == "win32" else "bin") / "traceir"
+    python, script = str(programs(site) / "python"), programs(site) / "traceir"
     from traceir import __version__
 
     assert run(str(script), "--version") == f"traceir {__version__}\n"
@@ -102,3 +107,37 @@ def test_the_clean_environment_can_say_what_it_is(site: Path) -> None:
     )
     groups = json.loads(run(python, "-c", listing))
     assert {"console_scripts", "traceir.frontends", "traceir.passes", "traceir.printers"} <= set(groups)
+
+
+TEXT = """#[traceir "1"]
+module @installed {
+  lane @cpu : host.thread;
+  lane @gpu0.s7 : dev.stream {device=0, stream=7};
+  %1 = rt.launch("cudaLaunchKernel") @cpu [0 +4us];
+  %2 = dev.kernel("gemm") @gpu0.s7 [10us +2.5us] <- %1;
+}
+"""
+
+
+def test_a_text_is_read_by_what_was_installed(site: Path, tmp_path: Path) -> None:
+    """The grammar and the table of mistakes are found in the installation, and nothing of the tree is.
+
+    The clean environment borrows the dependencies of this one, behind its own packages; what is installed here in
+    place stays out, since that stands in a `.pth` file, which only a folder of site-packages has read.
+    """
+    (tmp_path / "good.tir").write_text(TEXT, "utf-8")
+    (tmp_path / "bad.tir").write_text(TEXT.replace("host.thread", "host.thraed"), "utf-8")
+    needed = ("attrs", "lark", "msgspec", "networkx", "numpy", "rich")
+    folders = sorted({str(importlib.metadata.distribution(name).locate_file("")) for name in needed})
+    start = f"import sys; sys.path += {folders}; from traceir.cli.main import main; import traceir.text as text; "
+    python, good, bad = str(programs(site) / "python"), str(tmp_path / "good.tir"), str(tmp_path / "bad.tir")
+    printed = run(python, "-I", "-c", f"{start}print(text.__file__); main(['print', '--emit', 'tir', {good!r}])")
+    file, _, out = printed.partition("\n")
+    assert Path(file).is_relative_to(site)
+    assert out == TEXT.replace("@installed {", '@installed {clock="ns"} {').replace("4us", "4000").replace(
+        "10us +2.5us", "10000 +2500"
+    )
+    code = f"{start}sys.stderr = sys.stdout; print(main(['run', {bad!r}]))"
+    message, *_, exit_code = run(python, "-I", "-c", code).splitlines()
+    assert message == f"traceir: {bad}:3:15: There is no kind of lane host.thraed; did you mean host.thread?"
+    assert exit_code == "3"

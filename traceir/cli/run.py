@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from traceir.errors import InputError, UsageError
 from traceir.ir import Finding, Module
 from traceir.ir.health import DAMAGE
 from traceir.ir.window import without_dead
-from traceir.passing import Instrument, PassManager
+from traceir.passing import Instrument, Pass, PassManager
 from traceir.passing.options import options_of
 from traceir.printers import InputInfo, Printer, Result
 from traceir.registry import Registry
@@ -70,15 +71,12 @@ def _with_flags(printer: Printer, arguments: argparse.Namespace) -> Printer:
 
 
 def _recorded(module: Module, registry: Registry) -> PassManager:
-    """The passes that a module says ran over it, as far as their reports can be made from it.
-
-    Those are the installed ones all of whose columns are there: a text may hold a part of them.
-    """
-    last = {record.name: record.text for record in module.passes}
-    known = [text for name, text in last.items() if name in registry.entries["passes"]]
-    recorded = PassManager.parse(",".join(known), registry=registry)
-    whole = [one for one in recorded.passes if all(a.name in module.annotations for a in one.writes)]
-    return PassManager(whole, registry)
+    """The passes that a module says ran over it, as far as they are installed: their reports can be made from it."""
+    known: list[Pass] = []
+    for text in {record.name: record.text for record in module.passes}.values():
+        with contextlib.suppress(UsageError):  # it is not installed, or another version of it is
+            known.extend(PassManager.parse(text, registry=registry).passes)
+    return PassManager(known, registry)
 
 
 def _cuts(arguments: argparse.Namespace) -> bool:

@@ -243,10 +243,20 @@ class PassManager:
         return result
 
     def reports(self, module: Module) -> dict[str, Report]:
-        """The reports of the passes that ran over `module`, inserted ones included, by name."""
+        """The reports of the passes that ran over `module`, inserted ones included, by name.
+
+        A text may record passes that are not installed (or other versions of them), and hold a part of their
+        columns; nothing is reported for these.
+        """
         out: dict[str, Report] = {}
         for record in {record.name: record for record in module.passes}.values():
-            report = report_of(self._instance(record), module)
+            try:
+                item = self._instance(record)
+            except UsageError:
+                continue
+            if any(annotation.name not in module.annotations for annotation in item.writes):
+                continue
+            report = report_of(item, module)
             if report is not None:
                 out[record.name] = report
         return out
