@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 import attrs
@@ -23,6 +24,7 @@ _PLAIN: Final = np.isin(np.arange(256), np.frombuffer(b"-0123456789_ \n", np.uin
 """Which bytes may stand in a block of integers."""
 _DECIMALS: Final = re.compile(r"[-+0-9_. \neinf]*\Z")
 _CELL: Final = re.compile(r'(@?"[^"\\\n]*(?:\\.[^"\\\n]*)*")|(//[^\n]*)|([^\s"]+)')
+_TOKEN: Final = re.compile(r'@?"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*|[^\s"]+')
 _WHOLE: Final = re.compile(r"-?\d+\Z", re.A)
 _DECIMAL: Final = re.compile(r"-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|inf)\Z", re.A)
 _QUANTITY: Final = re.compile(r"-?\d+(?:\.\d+)?(?:ns|us|µs|ms|s)\Z", re.A)
@@ -30,19 +32,23 @@ _QUANTITY: Final = re.compile(r"-?\d+(?:\.\d+)?(?:ns|us|µs|ms|s)\Z", re.A)
 
 @attrs.frozen(eq=False)
 class Cells:
-    """One column of a block: `values` (i64, or f64 for decimals) with a mask of nulls, or a list of objects."""
+    """One column of a block: `values` (i64, or f64 for decimals) with a mask of nulls, or objects.
+
+    `objects` are the distinct cells in the order in which they are met, and `codes` says which stands in each row.
+    """
 
     values: Array | None
     null: Mask | None
-    objects: list[Any] | None = None
+    objects: Sequence[Any] = ()
+    codes: Array = attrs.field(factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
-        return len(self.objects if self.values is None else self.values)  # type: ignore[arg-type]
+        return len(self.codes if self.values is None else self.values)
 
     def listed(self) -> list[Any]:
         """The cells as objects, None for null."""
         if self.values is None or self.null is None:
-            return self.objects or []
+            return [self.objects[code] for code in self.codes.tolist()]
         return [None if null else value for value, null in zip(self.values.tolist(), self.null.tolist(), strict=True)]
 
 
@@ -174,16 +180,38 @@ def _lines(block: BlockItem) -> list[list[tuple[int, str]]]:
 
 
 def _cells(block: BlockItem) -> dict[str, Cells]:
-    rows = []
-    for cells in _lines(block):
-        if len(cells) != len(block.columns):
+    """The columns by the cell: numbers at once where a whole column is numbers, each other text only once."""
+    plain = '"' not in block.rows and "//" not in block.rows
+    lines = block.rows.split("\n")
+    rows = [line.split() if plain else [t for t in _TOKEN.findall(line) if t[:2] != "//"] for line in lines]
+    rows = [row for row in rows if row]
+    wide = len(block.columns)
+    for number, row in enumerate(rows):
+        if len(row) != wide:
             raise MistakeError(
-                f"The row has {len(cells)} cells, and the block has {len(block.columns)} columns: "
-                f"{', '.join(block.columns[:8])}{' …' if len(block.columns) > 8 else ''}.",
-                cells[min(len(cells), len(block.columns)) - 1][0],
+                f"The row has {len(row)} cells, and the block has {wide} columns: "
+                f"{', '.join(block.columns[:8])}{' …' if wide > 8 else ''}.",
+                place(block, number, min(len(row), wide) - 1),
             )
-        rows.append([_cell(at, text) for at, text in cells])
-    return {name: Cells(None, None, [row[i] for row in rows]) for i, name in enumerate(block.columns)}
+    columns = zip(*rows, strict=True) if rows else [()] * wide
+    return {name: _column(block, i, cells) for i, (name, cells) in enumerate(zip(block.columns, columns, strict=True))}
+
+
+def _column(block: BlockItem, number: int, cells: Sequence[str]) -> Cells:
+    text = " ".join(cells)
+    flat = _integers(text) if text.isascii() else None
+    if flat is not None and len(flat) == len(cells) and _exact(flat, False):
+        null = flat == _LEAST
+        if int(null.sum()) == text.count(NULL):
+            return Cells(flat, null)
+    known: dict[str, int] = {}
+    codes = np.fromiter((known.setdefault(cell, len(known)) for cell in cells), np.int64, len(cells))
+    try:
+        objects = [_cell(0, cell) for cell in known]
+    except MistakeError:
+        # Read again, with its place; the first time no place was looked for, since that takes long.
+        objects = [_cell(place(block, cells.index(cell), number), cell) for cell in known]
+    return Cells(None, None, objects, codes)
 
 
 def _cell(at: int, text: str) -> Any:

@@ -57,15 +57,15 @@ class Values:
     def column(self, annotation: Annotation, cells: Cells, block: BlockItem, name: str) -> Array:
         """The stored column for the cells of a block."""
         if cells.values is None or cells.null is None:
-            number = block.columns.index(name)
-            try:
-                stored = [self.stored(annotation, value, -1, codes=True) for value in cells.listed()]
-            except MistakeError:
-                # Found again, with its place; the first time no place was looked for, since that takes long.
-                for row, value in enumerate(cells.listed()):
-                    self.stored(annotation, value, place(block, row, number) if value is not None else 0, codes=True)
-                raise
-            return np.array(stored, annotation.numpy_type)
+            stored = np.empty(len(cells.objects), annotation.numpy_type)
+            for code, value in enumerate(cells.objects):
+                try:
+                    stored[code] = self.stored(annotation, value, 0, codes=True)
+                except MistakeError as mistake:
+                    row, number = int(np.argmax(cells.codes == code)), block.columns.index(name)
+                    raise MistakeError(mistake.message, place(block, row, number)) from None
+            found: Array = stored[cells.codes]
+            return found
         values = np.where(cells.null, 0, cells.values)
         if annotation.target == "event":
             rows = self.ids.rows(values)
