@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import numpy as np
 
-from traceir.ir import Annotation, Array, Finding, Lane, Module, Strings, Table, Written
+from traceir.ir import Annotation, Array, Finding, Lane, Module, Strings, Table, Written, null_mask
 from traceir.ir.health import LEVELS
 from traceir.ir.lanes import LANE_KINDS
 from traceir.ir.module import EDGE_KINDS
@@ -162,6 +162,11 @@ class _Assembly:
             for name, annotation in declared.items():
                 if name not in out:
                     out[name] = values.empty(annotation, len(events.row_of))
+                old = out[name][rows]
+                given = np.flatnonzero(old if annotation.dtype == "bool" else ~null_mask(old, annotation))
+                if len(given):
+                    at = place(block, int(given[0]), block.columns.index(name))
+                    raise MistakeError(f"The column {name} is given twice for this event.", at)
                 out[name][rows] = values.column(annotation, cells[name], block, name)
         return out
 

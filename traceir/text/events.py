@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -12,8 +13,9 @@ from traceir.ir import Annotation, Array, Rows, Table, kinds
 from traceir.ir.column import Column
 from traceir.ir.module import EDGE_KINDS
 from traceir.ir.window import EXTERN, RELATIONS
+from traceir.passing.options import duration
 from traceir.text.declared import Columns
-from traceir.text.draft import BlockItem, Pair, Statement
+from traceir.text.draft import BlockItem, Pair, Quantity, Ref, Statement, Symbol, Word
 from traceir.text.errors import MistakeError
 from traceir.text.ids import Ids
 from traceir.text.names import Names, suggestion
@@ -299,16 +301,24 @@ def _codes(cells: Cells, pool: Names, block: BlockItem, name: str) -> Array:
             said = "null" if cells.null[row] else int(cells.values[row])
             raise MistakeError(f"The {name} {said} is no code: {known}.", place(block, row, block.columns.index(name)))
         return cells.values
-    out = []
-    for row, value in enumerate(cells.listed()):
-        if isinstance(value, str) and (name != "lane" or value in pool.codes):
-            out.append(pool.code(str(value)))
+    out = np.empty(len(cells.objects), np.int64)
+    for code, value in enumerate(cells.objects):
+        if isinstance(value, str) and _may_be_named(name, value, pool):
+            out[code] = pool.code(str(value))
         elif isinstance(value, int) and 0 <= value < len(pool):
-            out.append(value)
+            out[code] = value
         else:
-            at = place(block, row, block.columns.index(name))
+            at = place(block, int(np.argmax(cells.codes == code)), block.columns.index(name))
             raise MistakeError(f"The {name} is neither a code nor a known name.", at)
-    return np.array(out, np.int64)
+    found: Array = out[cells.codes]
+    return found
+
+
+def _may_be_named(column: str, name: str, pool: Names) -> bool:
+    """Whether a name may stand in a column: a lane is declared, a kind is registered, listed or in quotes."""
+    if column == "kind" and isinstance(name, Word):
+        return name in pool.codes or kinds.find(name) is not None
+    return column == "name" or (column == "kind" and not isinstance(name, Symbol)) or name in pool.codes
 
 
 def _integers(cells: Cells, block: BlockItem, name: str, null: int | None = None) -> Array:
@@ -319,12 +329,27 @@ def _integers(cells: Cells, block: BlockItem, name: str, null: int | None = None
                 f"The column {name} has no null.", place(block, int(np.argmax(cells.null)), block.columns.index(name))
             )
         return np.where(cells.null, null or 0, cells.values) if null is not None else cells.values
-    out = []
-    for row, value in enumerate(cells.listed()):
-        number = null if value is None else getattr(value, "id", value)
-        number = {"true": 1, "false": 0}.get(number, number) if isinstance(number, str) else number
-        if not isinstance(number, int) or not _LEAST <= number <= _LARGEST:
-            at = place(block, row, block.columns.index(name))
-            raise MistakeError(f"The column {name} holds whole numbers of 64 bits.", at)
-        out.append(number)
-    return np.array(out, np.int64)
+    out = np.empty(len(cells.objects), np.int64)
+    for code, value in enumerate(cells.objects):
+        number = null if value is None else _integer(name, value)
+        if number is None or not _LEAST <= number <= _LARGEST:
+            at = place(block, int(np.argmax(cells.codes == code)), block.columns.index(name))
+            raise MistakeError(f"The column {name} holds {_WHAT.get(name, 'whole numbers of 64 bits')}.", at)
+        out[code] = number
+    found: Array = out[cells.codes]
+    return found
+
+
+_WHAT: Final = {"ts": "times of 64 bits in ns, or with a unit", "dur": "times of 64 bits in ns, or with a unit"}
+
+
+def _integer(column: str, value: Any) -> int | None:
+    """The number that a cell stands for, by the column that it is in: an id, a time with its unit, true or false."""
+    if column in ("id", "parent", "launch") and isinstance(value, Ref):
+        return value.id
+    if column in ("ts", "dur") and isinstance(value, Quantity):
+        with contextlib.suppress(ValueError):
+            return duration(value.text)
+    if column == "live" and isinstance(value, Word):
+        return {"true": 1, "false": 0}.get(value)
+    return value if isinstance(value, int) else None

@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 import numpy as np
 
-from traceir.ir import Annotation, Array, Rows
+from traceir.ir import NULL_I64, Annotation, Array, Rows
 from traceir.ir.trees import STRUCTURE
 from traceir.text.declared import Columns
 from traceir.text.draft import BlockItem, Pair, RegionItem, Statement, Word
@@ -155,11 +155,8 @@ def region_block(block: BlockItem, columns: Columns, values: Values, pool: Names
     missing = [name for name in STRUCTURE if name not in block.columns]
     if missing:
         raise MistakeError(f"The regions block lacks the column {missing[0]}.", block.at)
-    schema = {"kind": Annotation("r.kind", dtype="str"), "name": Annotation("r.name", dtype="str")}
-    number = Annotation("r.number", dtype="i64")
-    declared = {
-        name: schema.get(name, number) if name in STRUCTURE else columns.find(name, block.at) for name in block.columns
-    }
+    own = {name: Annotation(f"region.{name}", dtype="str" if name in ("kind", "name") else "i64") for name in STRUCTURE}
+    declared = {name: own[name] if name in own else columns.find(name, block.at) for name in block.columns}
     for name, annotation in declared.items():
         if name not in STRUCTURE and annotation.domain != domain:
             raise MistakeError(f"The column {name} is one of {annotation.domain}, not of {domain}.", block.at, name)
@@ -169,7 +166,7 @@ def region_block(block: BlockItem, columns: Columns, values: Values, pool: Names
     wrong = parent >= np.arange(len(parent))
     if wrong.any():
         raise MistakeError("A region's parent stands before it.", place(block, int(np.argmax(wrong))))
-    index = np.where(cells["index"].null, -1, out["index"]) if cells["index"].null is not None else out["index"]
+    index = np.where(out["index"] == NULL_I64, -1, out["index"])
     if ((index < -(1 << 31)) | (index >= 1 << 31)).any():
         raise MistakeError("The index of a region is a whole number of 32 bits.", block.at)
     return out | {"parent": parent.astype(np.int32), "index": index.astype(np.int32)}

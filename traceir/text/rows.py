@@ -22,7 +22,9 @@ _EXACT: Final = 1 << 53
 _COMMENT: Final = re.compile(r"//[^\n]*")
 _PLAIN: Final = np.isin(np.arange(256), np.frombuffer(b"-0123456789_ \n", np.uint8))
 """Which bytes may stand in a block of integers."""
-_DECIMALS: Final = re.compile(r"[-+0-9_. \neinf]*\Z")
+_DECIMALS: Final = re.compile(
+    r"[ \n]*+(?:(?:-?(?:[0-9]++(?:\.[0-9]*+)?(?:[eE][+-]?[0-9]++)?|inf)|_)(?:[ \n]++|\Z))*+\Z"
+)
 _CELL: Final = re.compile(r'(@?"[^"\\\n]*(?:\\.[^"\\\n]*)*")|(//[^\n]*)|([^\s"]+)')
 _TOKEN: Final = re.compile(r'@?"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*|[^\s"]+')
 _WHOLE: Final = re.compile(r"-?\d+\Z", re.A)
