@@ -171,7 +171,7 @@ ITEMS: Final = (
         'kinds dev.kernel; strings { "k" }\n  events [id kind name ts dur lane] {\n  1 0 0 0 99999999999999999999 0\n  }',
         7,
         11,
-        "The column dur holds whole numbers of 64 bits.",
+        "The column dur holds times of 64 bits in ns, or with a unit.",
     ),
     (
         'kinds dev.kernel; strings { "k" }\n  events [id kind name ts dur lane live] {\n  1 0 0 0 1 0 7\n  }',
