@@ -24,9 +24,13 @@ class InputError(TraceirError):
 
 
 class PassError(TraceirError):
-    """A pass failed or broke its declaration; the message names the pass."""
+    """A pass failed or broke its declaration; the message names the pass. `event` is the id of an event concerned."""
 
     exit_code: ClassVar[int] = 4
+
+    def __init__(self, message: str, event: int | None = None) -> None:
+        super().__init__(message)
+        self.event = event
 
 
 class SchemaError(TraceirError):

@@ -10,42 +10,104 @@ import importlib.util
 import os
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
+import traceir
 from traceir.errors import UsageError
 
-Group = Literal["passes", "frontends", "printers", "pipelines"]
-GROUPS: tuple[Group, ...] = ("passes", "frontends", "printers", "pipelines")
+API: Final = "1"
+"""The major version of what plug-ins build on; a plug-in says which it was written for by `TRACEIR_API = "1"`.
+
+It stands beside the plug-in's table of entries, or anywhere in a single file. Without it, it is the present one.
+"""
+API_MARK: Final = "TRACEIR_API"
+
+Group = Literal["passes", "frontends", "printers", "instruments", "pipelines"]
+GROUPS: tuple[Group, ...] = ("passes", "frontends", "printers", "instruments", "pipelines")
+WORDS: Final[dict[Group, str]] = {
+    "passes": "pass",
+    "frontends": "frontend",
+    "printers": "printer",
+    "instruments": "instrument",
+    "pipelines": "pipeline",
+}
+"""What one thing of a group is called."""
+_BASES: Final[dict[str, tuple[str, str]]] = {
+    "passes": ("traceir.passing", "Pass"),
+    "frontends": ("traceir.loading", "Frontend"),
+    "printers": ("traceir.printers", "Printer"),
+    "instruments": ("traceir.passing", "Instrument"),
+}
+_OWN: Final = "traceir"
+"""The distribution whose names no plug-in can take."""
+
+
+@attrs.frozen
+class Provider:
+    """Who brings entries: a distribution and its version ("" unknown), or a single file; the API it was written for."""
+
+    name: str
+    version: str = ""
+    api: str = API
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}" if self.version else self.name
+
+
+@attrs.frozen
+class Fault:
+    """Something that was left out: a sentence, and the names of the providers that it concerns."""
+
+    providers: tuple[str, ...]
+    sentence: str
 
 
 @attrs.frozen
 class Entry:
     """One registered thing: its name, where it is (`package.module:Class` or the class), a line, who brings it.
 
-    The target of a named pipeline is its text.
+    The target of a named pipeline is its text. With its `group`, what is loaded is checked to be one of it.
     """
 
     name: str
     target: str | type
     summary: str
     provider: str
+    group: Group | None = None
 
     def load(self) -> Any:
-        """The class itself; imported now if it has not been."""
-        if not isinstance(self.target, str):
+        """The class itself (a pipeline's text), imported now if it has not been; UsageError if it is not what it says.
+
+        Whatever the import raises, the sentence names the entry, who brings it and where it should be.
+        """
+        if self.group == "pipelines":
             return self.target
-        module, _, attribute = self.target.partition(":")
+        found = self._imported() if isinstance(self.target, str) else self.target
+        if self.group is None:
+            return found
+        home, base = _BASES[self.group]
+        if not (isinstance(found, type) and issubclass(found, getattr(importlib.import_module(home), base))):
+            known = f"traceir.{base}" if base in traceir.__all__ else f"{home}.{base}"
+            raise UsageError(f"{self._who}, is {found!r}, and it has to be a class derived from {known}.")
+        if self.group != "frontends" and not attrs.has(found):
+            raise UsageError(f"{self._who}, is not decorated: write @attrs.frozen above the class {found.__name__}.")
+        return found
+
+    @property
+    def _who(self) -> str:
+        return f"{self.name!r}, which {self.provider} brings"
+
+    def _imported(self) -> Any:
+        module, _, attribute = str(self.target).partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # a plug-in may fail in any way
-            raise UsageError(
-                f"{self.name!r}, which {self.provider} brings, cannot be loaded from {self.target}: {error}."
-            ) from error
+        except (Exception, SystemExit) as error:  # a plug-in may fail in any way
+            raise UsageError(f"{self._who}, cannot be loaded from {self.target}: {_told(error)}.") from error
 
 
 @attrs.define(eq=False)
@@ -53,24 +115,33 @@ class Registry:
     """What is known by name. `Registry.installed()` reads the entry points; `add_file` adds a single file."""
 
     entries: dict[Group, dict[str, Entry]] = attrs.field(factory=lambda: {group: {} for group in GROUPS})
-    broken: list[str] = attrs.field(factory=list)
-    """A sentence for each plug-in whose table could not be read."""
+    providers: dict[str, Provider] = attrs.field(factory=dict)
+    """Who brings something, or tried to, by name."""
+    faults: list[Fault] = attrs.field(factory=list)
+    """What was left out and why, in the order in which it was met."""
+    contested: dict[tuple[str, str], str] = attrs.field(factory=dict)
+    """The names that several plug-ins bring, by what they name, with the sentence that says who; nobody has them."""
+
+    @property
+    def broken(self) -> list[str]:
+        """A sentence, in one line, for everything that was left out."""
+        return [fault.sentence for fault in self.faults]
 
     @classmethod
     def installed(cls) -> Registry:
-        """All that installed distributions bring through the entry-point groups `traceir.<group>`."""
+        """All that installed distributions bring through the entry-point groups `traceir.<group>`.
+
+        A plug-in that cannot be imported or asks for another API is left out, and so are names that are taken: by
+        traceir, which keeps its own, or by several plug-ins, none of which then has it. `faults` say so.
+        """
         registry = cls()
+        claims: dict[tuple[str, str], list[Entry]] = {}
         for group in GROUPS:
             for point in sorted(importlib.metadata.entry_points(group=f"traceir.{group}"), key=_precedence):
-                provider = point.dist.name if point.dist else point.value
-                try:
-                    table: Mapping[str, tuple[str, str]] = point.load()
-                    entries = [Entry(name, *pair, provider) for name, pair in table.items()]
-                except Exception as error:  # a plug-in may fail in any way, and must not take traceir down
-                    registry.broken.append(f"The plug-in {provider} cannot be loaded and is left out: {error}.")
-                    continue
-                for entry in entries:
-                    registry.add(group, entry)
+                for entry in registry._table(group, point):
+                    claims.setdefault((_space(group), entry.name), []).append(entry)
+        for (space, name), claimed in claims.items():
+            registry._settle(space, name, claimed)
         return registry
 
     @classmethod
@@ -79,43 +150,99 @@ class Registry:
         """What is installed, looked up once in a process; shared, so nothing may be added to it."""
         return cls.installed()
 
+    def _table(self, group: Group, point: importlib.metadata.EntryPoint) -> list[Entry]:
+        """The entries of one table; none, and a fault, if it is not to be had."""
+        provider = _provider(point)
+        self.providers.setdefault(provider.name, provider)
+        try:
+            table = point.load()
+            provider = attrs.evolve(provider, api=_api(sys.modules.get(getattr(point, "module", ""))))
+            entries = [_entry(name, row, provider.name, group) for name, row in table.items()]
+        except (Exception, SystemExit) as error:  # a plug-in may fail in any way, and must not take traceir down
+            self._leave_out(
+                f"The plug-in {provider} cannot be loaded and is left out: {_told(error)}; reinstall or uninstall it.",
+                provider.name,
+            )
+            return []
+        if provider.api != API:
+            self.providers[provider.name] = provider
+            self._leave_out(f"The plug-in {provider} {_other_api(provider.api)}, so it is left out.", provider.name)
+            return []
+        return entries
+
+    def _settle(self, space: str, name: str, claimed: Sequence[Entry]) -> None:
+        """Give a name to the one that claims it, or to traceir, or to nobody."""
+        first = claimed[0]
+        others = [entry for entry in claimed[1:] if (entry.group, entry.target) != (first.group, first.target)]
+        if not others or first.provider == _OWN:
+            self.entries[first.group or "passes"][name] = first
+            for entry in others:
+                self._leave_out(
+                    f"The {_word(entry)} {name!r} of {self.providers[entry.provider]} is left out, since "
+                    f"{self.providers[_OWN]} has a {_word(first)} of that name.",
+                    entry.provider,
+                )
+            return
+        names = [str(self.providers[entry.provider]) for entry in (first, *others)]
+        if len(set(names)) < len(names):  # one of them brings it twice, so only the places tell them apart
+            names = [f"{self.providers[entry.provider]} ({entry.target})" for entry in (first, *others)]
+        which = ("both ", "neither has it") if len(names) == 2 else ("", "none of them has it")
+        listed = f"{', '.join(names[:-1])} and {names[-1]}"
+        sentence = f"The name {name!r} is brought by {which[0]}{listed}, so {which[1]}; uninstall all but one."
+        self.contested[space, name] = sentence
+        self._leave_out(sentence, *(entry.provider for entry in (first, *others)))
+
+    def _leave_out(self, sentence: str, *providers: str) -> None:
+        fault = Fault(tuple(dict.fromkeys(providers)), _line(sentence))
+        if fault not in self.faults:  # its tables of passes and of frontends may fail for one reason
+            self.faults.append(fault)
+
     def add(self, group: Group, entry: Entry) -> None:
         """Register an entry; a name that another provider has is an error that names both."""
-        known = self.entries[group].get(entry.name)
-        if known is not None and known.target != entry.target:
-            raise UsageError(
-                f"The name {entry.name!r} is brought by both {known.provider} and {entry.provider}; "
-                "uninstall one of them."
-            )
+        for other in GROUPS:
+            known = self.entries[other].get(entry.name) if _space(other) == _space(group) else None
+            if known is not None and (other != group or known.target != entry.target):
+                raise UsageError(
+                    f"The name {entry.name!r} is brought by both {known.provider} and {entry.provider}; "
+                    + ("choose another one." if known.provider == _OWN else "uninstall one of them.")
+                )
+        if (_space(group), entry.name) in self.contested:
+            raise UsageError(self.contested[_space(group), entry.name])
         self.entries[group][entry.name] = entry
 
     def add_file(self, path: str | Path) -> list[str]:
-        """Import a single file and register the passes and frontends it defines; returns their names."""
+        """Import a single file and register the passes, frontends and instruments it defines; returns their names.
+
+        UsageError if it cannot be imported, was written for another API, or brings a name that is taken.
+        """
         from traceir.loading import Frontend
-        from traceir.passing import Pass
+        from traceir.passing import Instrument, Pass
 
         module = _import_file(Path(path))
+        self.providers[str(path)] = Provider(str(path))
         names = []
         for value in vars(module).values():
-            if not isinstance(value, type) or value.__module__ != module.__name__:
+            if not isinstance(value, type) or value.__module__ != module.__name__ or value.__name__.startswith("_"):
                 continue
             group: Group | None = "passes" if issubclass(value, Pass) else None
             group = "frontends" if issubclass(value, Frontend) else group
+            group = "instruments" if issubclass(value, Instrument) else group
             if group is None:
                 continue
-            name = value.name() if group == "passes" else value.word  # type: ignore[attr-defined]
-            self.add(group, Entry(name, value, value.summary(), str(path)))  # type: ignore[attr-defined]
+            name = value.word if group == "frontends" else value.name()  # type: ignore[attr-defined]
+            self.add(group, Entry(name, value, value.summary(), str(path), group))  # type: ignore[attr-defined]
             names.append(name)
         if not names:
-            raise UsageError(f"The plug-in file {path} defines no pass and no frontend.")
+            raise UsageError(f"The plug-in file {path} defines no pass, no frontend and no instrument.")
         return names
 
     def find(self, group: Group, name: str) -> Any:
         """The class of a name; an unknown name is a UsageError that offers the nearest ones."""
         entry = self.entries[group].get(name)
         if entry is None:
-            what = {"passes": "pass", "frontends": "frontend", "printers": "printer", "pipelines": "pipeline"}[group]
-            raise UsageError(f"There is no {what} {name!r}{nearest(name, self.entries[group])}.")
+            if (_space(group), name) in self.contested:
+                raise UsageError(self.contested[_space(group), name])
+            raise UsageError(f"There is no {WORDS[group]} {name!r}{nearest(name, self.entries[group])}.")
         return entry.load()
 
     def all(self, group: Group) -> Iterator[tuple[str, Entry]]:
@@ -131,9 +258,53 @@ def nearest(name: str, known: Mapping[str, Any]) -> str:
     return f"; there are {', '.join(sorted(known))}" if known else "; there are none at all"
 
 
+def _space(group: Group) -> str:
+    """What names have to differ within: a pipeline text names passes and pipelines alike."""
+    return "passes" if group == "pipelines" else group
+
+
+def _word(entry: Entry) -> str:
+    return WORDS[entry.group or "passes"]
+
+
 def _precedence(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:
-    provider = point.dist.name if point.dist else ""
-    return provider != "traceir", provider
+    provider = _provider(point).name
+    return provider != _OWN, provider
+
+
+def _provider(point: importlib.metadata.EntryPoint) -> Provider:
+    """The distribution of an entry point; where its metadata is damaged, the module that the point names."""
+    try:
+        return Provider(point.dist.name, point.dist.version) if point.dist else Provider(point.value)
+    except Exception:  # whatever a damaged METADATA file leads to
+        return Provider(point.value.partition(":")[0])
+
+
+def _entry(name: str, row: tuple[str, str], provider: str, group: Group) -> Entry:
+    """A row of a table; TypeError if it is none."""
+    if not (isinstance(name, str) and isinstance(row, tuple | list) and [type(part) for part in row] == [str, str]):
+        kind = "text" if group == "pipelines" else "package.module:Class"
+        raise TypeError(f"its table of {group} holds {name!r}: {row!r}, and not a name: ({kind!r}, 'a summary')")
+    return Entry(name, row[0], row[1], provider, group)
+
+
+def _api(module: ModuleType | None) -> str:
+    """The major version of the API that a module was written for; the present one if it does not say."""
+    return str(getattr(module, API_MARK, API)).partition(".")[0]
+
+
+def _other_api(wanted: str) -> str:
+    return f"is written for API {wanted} of traceir, and traceir {traceir.__version__} has API {API}"
+
+
+def _told(error: BaseException) -> str:
+    """An error in one line, without a full stop."""
+    return _line(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__).rstrip(".")
+
+
+def _line(text: str) -> str:
+    """One line, whatever a plug-in's error or name holds."""
+    return " ".join(text.split())
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -146,9 +317,16 @@ def _import_file(path: Path) -> ModuleType:
         raise UsageError(f"The plug-in file {path} is not a Python file; its name has to end in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    failure: BaseException | None = None
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # the user's own code may fail in any way
+        failure = error
+    # What it was written for is said first: names of another API are a likely reason for the failure.
+    if (wanted := _api(module)) != API:
         sys.modules.pop(name, None)
-        raise UsageError(f"The plug-in file {path} cannot be imported: {type(error).__name__}: {error}.") from error
+        raise UsageError(f"The plug-in file {path} {_other_api(wanted)}.") from failure
+    if failure is not None:
+        sys.modules.pop(name, None)
+        raise UsageError(f"The plug-in file {path} cannot be imported: {_told(failure)}.") from failure
     return module

@@ -10,5 +10,8 @@ PASSES = {
 }
 
 PIPELINES = {
+    "comm": ("collectives,overlap", "Communication only: what moves, and what of it is not hidden."),
     "default": ("group,overlap,gaps", "Steps and layers, communication that is not hidden, and why devices idle."),
+    "inference": ("group,overlap,gaps", "For serving: steps and layers, communication, idle time."),
+    "training": ("group,overlap,gaps", "For training: steps and layers, communication, idle time."),
 }

@@ -120,7 +120,7 @@ CASES = [
     (
         ["run", "--plugin", "no_pass.py", "good.json"],
         2,
-        "traceir: The plug-in file no_pass.py defines no pass and no frontend.",
+        "traceir: The plug-in file no_pass.py defines no pass, no frontend and no instrument.",
     ),
     (
         ["run", "--plugin", "bad_plugin.py", "good.json"],
@@ -180,10 +180,14 @@ def test_a_plugin_pass_that_fails_is_named(folder: Path, capsys: pytest.CaptureF
         "import attrs\nimport traceir as tir\n\n@attrs.frozen\nclass Broken(tir.Pass):\n"
         '    """Fail."""\n    def run(self, module, context):\n        return 1 // 0\n'
     )
-    assert main(["run", "--plugin", "broken.py", "--passes", "broken", "good.json"]) == 4
+    asked = ["--plugin", "broken.py", "--passes", "broken", "--instrument", "reproducer{path=repro.tir}"]
+    assert main(["run", *asked, "good.json"]) == 4
+    failure = "traceir: The pass broken failed: ZeroDivisionError: integer division or modulo by zero.\n"
     assert capsys.readouterr().err == (
-        "traceir: The pass broken failed: ZeroDivisionError: integer division or modulo by zero.\n"
+        "traceir: A text of 1 event that fails the same way is in repro.tir.\n" + failure
     )
+    assert main(["run", "-q", "--plugin", "broken.py", "repro.tir"]) == 4
+    assert capsys.readouterr().err == failure
 
 
 def test_a_folder_with_one_trace_is_that_trace(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

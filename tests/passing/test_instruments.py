@@ -14,7 +14,7 @@ from tests.passing.toys import ALL, Alpha, column, doing
 from traceir.errors import PassError
 from traceir.ir.verify import RULES
 from traceir.passing import PassContext, PassManager
-from traceir.passing.instruments import Remarks, TimingReport, Verify
+from traceir.passing.instruments import Remarks, TimingTree, Verify
 
 
 def small() -> tir.Module:
@@ -48,7 +48,7 @@ class TestVerify:
 
     def test_at_the_end_only(self) -> None:
         """Without `each`, the final module is judged, and the pipeline is named."""
-        manager = PassManager((doing(negative, annotates=False), Alpha()), ALL, instruments=[Verify(each=False)])
+        manager = PassManager((doing(negative, annotates=False), Alpha()), ALL, instruments=[Verify("end")])
         with pytest.raises(PassError, match=r"^The pipeline breaks the rule V11"):
             manager.run(small())
 
@@ -80,13 +80,13 @@ class TestVerify:
         assert calls == ["V07"]
 
 
-class TestTimingReport:
-    """`TimingReport`."""
+class TestTimingTree:
+    """`TimingTree`."""
 
     def test_a_line_per_pass_and_a_total(self) -> None:
         """Every figure has its unit; inserted passes are there with their options."""
         out = io.StringIO()
-        PassManager.parse("alpha{scale=2},beta", registry=ALL, instruments=[TimingReport(out)]).run(small())
+        PassManager.parse("alpha{scale=2},beta", registry=ALL, instruments=[TimingTree(stream=out)]).run(small())
         lines = out.getvalue().splitlines()
         assert lines[0].split() == ["pass", "wall", "share", "CPU", "events/s", "new"]
         assert [line.split()[0] for line in lines[1:]] == ["alpha{scale=2}", "beta", "total"]
@@ -98,7 +98,7 @@ class TestTimingReport:
         """The table is written once, with the failing pass named below."""
         out = io.StringIO()
         with pytest.raises(PassError):
-            PassManager((Alpha(), doing(negative)), ALL, instruments=[TimingReport(out)]).run(small())
+            PassManager((Alpha(), doing(negative)), ALL, instruments=[TimingTree(stream=out)]).run(small())
         lines = out.getvalue().splitlines()
         assert [line.split()[0] for line in lines] == ["pass", "alpha", "total", "broken"]
         assert lines[-1] == "broken failed"
@@ -106,7 +106,7 @@ class TestTimingReport:
     def test_an_empty_pipeline(self) -> None:
         """No pass is no division by zero."""
         out = io.StringIO()
-        PassManager((), ALL, instruments=[TimingReport(out)]).run(small())
+        PassManager((), ALL, instruments=[TimingTree(stream=out)]).run(small())
         assert len(out.getvalue().splitlines()) == 2
 
 
@@ -118,7 +118,7 @@ class TestRemarks:
         context.remark("group", "no launch edge", kind="missed", event=812)
         context.remark("group", "no launch edge", kind="missed", event=813)
         context.remark("infer", "three new names")
-        PassManager((), ALL, instruments=[Remarks(out, **options)]).run(small(), context)  # type: ignore[arg-type]
+        PassManager((), ALL, instruments=[Remarks(stream=out, **options)]).run(small(), context)  # type: ignore[arg-type]
         return out.getvalue().splitlines()
 
     def test_the_same_sentence_is_written_once_with_its_count(self) -> None:
@@ -135,7 +135,7 @@ class TestRemarks:
         out, context = io.StringIO(), PassContext()
         context.remark("x", "before")
         with pytest.raises(PassError):
-            PassManager((doing(negative),), ALL, instruments=[Remarks(out)]).run(small(), context)
+            PassManager((doing(negative),), ALL, instruments=[Remarks(stream=out)]).run(small(), context)
         assert out.getvalue() == "x: note: before\n"
 
 
@@ -143,6 +143,6 @@ def test_instruments_compose() -> None:
     """Several at once do what each does alone."""
     out, checked = io.StringIO(), Verify()
     writes = doing(lambda m: m.with_columns({"x.y": m["ts"].copy()}), writes=(column("x.y"),))
-    PassManager((writes,), ALL, instruments=[checked, TimingReport(out), Remarks(out)]).run(small())
+    PassManager((writes,), ALL, instruments=[checked, TimingTree(stream=out), Remarks(stream=out)]).run(small())
     assert checked.violations == ()
     assert "broken" in out.getvalue()

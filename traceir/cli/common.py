@@ -8,14 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from traceir.errors import UsageError
 from traceir.ir import Module
 from traceir.loading import load
 from traceir.passing.pipeline import parse_items
 from traceir.printers import Printer, Style
-from traceir.registry import Registry
+from traceir.registry import Group, Registry
 
 _PATIENCE_S = 1.0
 """Progress is shown for what takes longer than this; anything shorter would only flicker."""
@@ -35,11 +35,18 @@ def registry(arguments: argparse.Namespace) -> Registry:
 
 def printer(text: str, known: Registry) -> Printer:
     """The printer that `--emit` names, with its options: `json`, `folded{by=role}`."""
+    found: Printer = chosen("printers", text, known)
+    return found
+
+
+def chosen(group: Group, text: str, known: Registry) -> Any:
+    """The one printer or instrument that a text names, with its options: `folded{by=role}`."""
     items = parse_items(text)
     if len(items) != 1:
-        raise UsageError(f"The format {text!r} has to be one printer, such as json or 'folded{{by=role}}'.")
-    chosen: Printer = known.find("printers", items[0].word).from_text(dict(items[0].settings))
-    return chosen
+        what = {"printers": "format", "instruments": "instrument"}.get(group, group)
+        like = {"printers": "json or 'folded{by=role}'", "instruments": "diff or 'print{passes=group}'"}.get(group, "")
+        raise UsageError(f"The {what} {text!r} has to be one of its kind, such as {like}.")
+    return known.find(group, items[0].word).from_text(dict(items[0].settings))
 
 
 def read(arguments: argparse.Namespace, known: Registry) -> Module:

@@ -18,10 +18,13 @@ COMMANDS = {
     "print": "print a trace as it stands, or a .tir file with what its passes found",
     "cut": "write a part of a trace as a small trace that opens anywhere",
     "info": "show what a trace holds: lanes, kinds of event, and its health",
+    "why": "say where a value comes from: the pass, its options, and what it read",
     "passes": "list the passes, or show one with its options",
     "frontends": "list the formats that can be read",
+    "plugins": "list who brings passes and formats, or check that all of them can be loaded",
+    "new-pass": "write the skeleton of a pass, with its test",
 }
-_MODULES = {"print": "run"}
+_MODULES = {"print": "run", "new-pass": "new_pass"}
 EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 2, 5, 130
 
 
@@ -43,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
 def _run_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("input", metavar="INPUT", help="a trace file, or - for standard input")
     one.add_argument(
-        "--passes", metavar="PIPELINE", default="default", help="the passes, as in 'group,overlap{versus=any}'"
+        "--passes", metavar="PIPELINE", help="the passes, as in 'group,overlap{versus=any}' (default: default)"
     )
     _emit_arguments(one)
 
@@ -73,12 +76,46 @@ def _emit_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
     one.add_argument("--no-insert", action="store_true", help="do not insert the passes that others need")
     one.add_argument("--strict", action="store_true", help="exit with 3 if the trace is damaged")
-    one.add_argument("--verify", choices=("each", "end", "off"), default="off", help="check the IR's rules")
-    one.add_argument("--timing", action="store_true", help="print what each pass cost to standard error")
+    _manager_arguments(one)
     one.add_argument("--width", type=int, metavar="N", help="columns of the page (default: the terminal's)")
     one.add_argument("--ascii", action="store_true", help="print ASCII characters only")
     one.add_argument("-v", "--verbose", action="store_true", help="leave nothing out of the page")
     _input_arguments(one)
+
+
+def _manager_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--disable", metavar="NAME", action="append", default=[], help="leave a pass of the pipeline out")
+    one.add_argument("--stop-after", type=int, metavar="N", help="run only the first N passes, inserted ones counted")
+    one.add_argument(
+        "--dump-pipeline", action="store_true", help="print the passes that would run, with all options, and stop"
+    )
+    one.add_argument(
+        "--verify",
+        choices=("auto", "each", "end", "off"),
+        default="auto",
+        help="check the IR's rules: after each pass, at the end, not, or each up to a million events (default)",
+    )
+    one.add_argument("--timing", action="store_true", help="print what each pass and analysis cost")
+    one.add_argument("--diff", action="store_true", help="print what each pass changed")
+    one.add_argument("--statistics", action="store_true", help="print the figures that each pass reports")
+    one.add_argument(
+        "--remarks",
+        metavar="KIND",
+        nargs="?",
+        const="all",
+        help="print what passes have to say: all (default), note or missed",
+    )
+    one.add_argument(
+        "--print-after", metavar="NAME", action="append", default=[], help="print the module after a pass, or all"
+    )
+    one.add_argument(
+        "--instrument",
+        metavar="TEXT",
+        action="append",
+        default=[],
+        help="a further instrument with its options, as 'print{passes=group,window=layer.3}'",
+    )
+    one.add_argument("--log", metavar="FILE", help="write what the instruments noted of each pass as JSON")
 
 
 def _window_arguments(one: argparse.ArgumentParser) -> None:
@@ -121,6 +158,16 @@ def _info_arguments(one: argparse.ArgumentParser) -> None:
     _input_arguments(one)
 
 
+def _why_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("event", metavar="EVENT", help="the event's id, as %%8812")
+    one.add_argument("column", metavar="COLUMN", help="the column, such as overlap.exposed")
+    one.add_argument("input", metavar="INPUT", help="a trace file, or - for standard input")
+    one.add_argument(
+        "--passes", metavar="PIPELINE", help="the passes to run first (default: default, none for a text that has any)"
+    )
+    _input_arguments(one)
+
+
 def _list_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--plugin", metavar="FILE", action="append", default=[], help="a Python file with passes or frontends"
@@ -133,13 +180,26 @@ def _passes_arguments(one: argparse.ArgumentParser) -> None:
     _list_arguments(one)
 
 
+def _plugins_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("action", nargs="?", choices=("list", "check"), default="list", help="list all, or check all")
+    _list_arguments(one)
+
+
+def _new_pass_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("name", metavar="NAME", help="the word of the pass in pipelines, such as slow-copies")
+    one.add_argument("--into", metavar="DIR", default=".", help="the folder for the two files (default: this one)")
+
+
 _ARGUMENTS = {
     "run": _run_arguments,
     "print": _print_arguments,
     "cut": _cut_arguments,
     "info": _info_arguments,
+    "why": _why_arguments,
     "passes": _passes_arguments,
     "frontends": _list_arguments,
+    "plugins": _plugins_arguments,
+    "new-pass": _new_pass_arguments,
 }
 
 

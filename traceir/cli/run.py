@@ -11,13 +11,16 @@ import attrs
 import numpy as np
 
 from traceir.cli import common
+from traceir.cli.instruments import chosen, write_log
 from traceir.cli.output import check_output, writing
 from traceir.errors import InputError, UsageError
 from traceir.ir import Finding, Module
 from traceir.ir.health import DAMAGE
 from traceir.ir.window import without_dead
-from traceir.passing import Instrument, Pass, PassManager
+from traceir.passing import Pass, PassManager
+from traceir.passing.instruments.reproducer import recorded
 from traceir.passing.options import options_of
+from traceir.passing.pipeline import spell
 from traceir.printers import InputInfo, Printer, Result
 from traceir.registry import Registry
 from traceir.text.words import id_value
@@ -32,16 +35,19 @@ def execute(arguments: argparse.Namespace) -> int:
     common.style(arguments, sys.stdout)
     registry = common.registry(arguments)
     printer = _with_flags(common.printer(arguments.emit, registry), arguments)
-    manager = PassManager.parse(
-        arguments.passes,
-        registry=registry,
-        insert=not arguments.no_insert,
-        instruments=_instruments(arguments),
-    )
+    manager = _manager(arguments, arguments.passes if arguments.passes is not None else "default", registry)
     module = common.read(arguments, registry)
     _refuse_damage(arguments, module.health)
+    manager = _reproducing(arguments, module, registry) or manager
+    if arguments.dump_pipeline:
+        print(spell(manager.resolve(module), every=True))
+        return 0
     source = InputInfo(arguments.input, module.source.frontend if module.source else "", len(module))
-    module = manager.run(module)
+    try:
+        module = manager.run(module)
+    finally:
+        if arguments.log is not None:
+            write_log(arguments.log, manager.instruments)
     if not manager.passes:
         manager = _recorded(module, registry)
     # A window is one of what is printed: removed events are not in it unless they are asked for.
@@ -53,20 +59,43 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _manager(arguments: argparse.Namespace, passes: str, registry: Registry, *, reproduce: bool = True) -> PassManager:
+    return PassManager.parse(
+        passes,
+        registry=registry,
+        insert=not arguments.no_insert,
+        instruments=chosen(arguments, registry, reproduce=reproduce),
+        disabled=arguments.disable,
+        stop_after=arguments.stop_after,
+    )
+
+
+def _reproducing(arguments: argparse.Namespace, module: Module, registry: Registry) -> PassManager | None:
+    """The manager of what a reproducer records, if the input is one and no other passes were asked for."""
+    found = recorded(module)
+    if found is None or arguments.passes is not None:
+        return None
+    common.note(arguments, f"This is a reproducer of: {found.get('error')}")
+    common.note(arguments, f"It was made by traceir {found.get('traceir')}; running {found['pipeline']}.")
+    if found.get("verify"):
+        arguments.verify = "each"
+    return _manager(arguments, found["pipeline"], registry, reproduce=False)
+
+
 def _with_flags(printer: Printer, arguments: argparse.Namespace) -> Printer:
     """The printer with the options that have flags of their own; UsageError if it has no such option."""
     given: dict[str, Any] = {"by": arguments.by, "expand": tuple(arguments.expand), "form": arguments.form}
     given |= {"args": arguments.args, "dead": arguments.dead}
-    chosen = {name: value for name, value in given.items() if value}
-    if not chosen:
+    wanted = {name: value for name, value in given.items() if value}
+    if not wanted:
         return printer
     known = {option.name for option in options_of(type(printer))}
-    for name in chosen:
+    for name in wanted:
         if name not in known:
             raise UsageError(f"The flag --{name} sets an option that the printer {printer.name()} does not have.")
-    if "expand" in chosen:
-        chosen["expand"] = (*getattr(printer, "expand", ()), *chosen["expand"])
-    changed: Printer = attrs.evolve(cast(Any, printer), **chosen)
+    if "expand" in wanted:
+        wanted["expand"] = (*getattr(printer, "expand", ()), *wanted["expand"])
+    changed: Printer = attrs.evolve(cast(Any, printer), **wanted)
     return changed
 
 
@@ -97,18 +126,18 @@ def _windowed(module: Module, printer: Printer, arguments: argparse.Namespace, r
     from traceir import windows
 
     rows = np.arange(len(module), dtype=np.int32)
-    chosen = [windows.select_window(module, arguments.window, registry)] if arguments.window is not None else []
+    parts = [windows.select_window(module, arguments.window, registry)] if arguments.window is not None else []
     if arguments.around:
         most = arguments.limit if arguments.limit is not None else _AROUND_MOST
-        chosen.append(
+        parts.append(
             windows.around(module, map(_id, arguments.around), 1 if arguments.hops is None else arguments.hops, most)
         )
-    for part in chosen:
+    for part in parts:
         rows = np.intersect1d(rows, part.rows)
     if arguments.limit is not None:
-        chosen.append(windows.limit(module, rows, arguments.limit))
-        rows = chosen[-1].rows
-    for part in chosen:
+        parts.append(windows.limit(module, rows, arguments.limit))
+        rows = parts[-1].rows
+    for part in parts:
         common.note(arguments, part.note)
     if not len(rows):
         raise UsageError("The window holds no event: what --window and --around name have none in common.")
@@ -120,19 +149,6 @@ def _id(text: str) -> int:
         return id_value(text if text.startswith("%") else f"%{text}")
     except ValueError:
         raise UsageError(f"The event {text!r} is no id; write it as %8812.") from None
-
-
-def _instruments(arguments: argparse.Namespace) -> list[Instrument]:
-    if arguments.verify == "off" and not arguments.timing:
-        return []
-    from traceir.passing import instruments
-
-    chosen: list[Instrument] = []
-    if arguments.verify != "off":
-        chosen.append(instruments.Verify(each=arguments.verify == "each"))
-    if arguments.timing:
-        chosen.append(instruments.TimingReport(sys.stderr))
-    return chosen
 
 
 def _refuse_damage(arguments: argparse.Namespace, health: tuple[Finding, ...]) -> None:

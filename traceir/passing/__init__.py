@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from traceir.passing.base import Pass
 from traceir.passing.context import Analysis, PassContext, Remark
-from traceir.passing.manager import Instrument, PassManager
+from traceir.passing.instrument import Instrument, Timing
+from traceir.passing.manager import PassManager
 from traceir.passing.options import Duration, Share, option
 from traceir.passing.report import Block, Fact, Report, to_json
 
@@ -20,6 +21,7 @@ __all__ = [
     "Remark",
     "Report",
     "Share",
+    "Timing",
     "option",
     "to_json",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar
 
 from traceir.ir import Annotation, Module
@@ -10,8 +9,7 @@ from traceir.ir.module import CORE
 from traceir.passing.context import PassContext
 from traceir.passing.options import Optioned
 from traceir.passing.report import Report
-
-_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+from traceir.passing.words import hyphened
 
 
 class Pass(Optioned):
@@ -35,7 +33,7 @@ class Pass(Optioned):
     @classmethod
     def name(cls) -> str:
         """The word of the pass in pipelines: `DeadGaps` is `dead-gaps`."""
-        return _HUMPS.sub("-", cls.__name__).lower()
+        return hyphened(cls.__name__)
 
     @classmethod
     def inputs(cls) -> tuple[str, ...]:

@@ -13,40 +13,13 @@ from traceir.ir import Module, PassRecord
 from traceir.passing import pipeline
 from traceir.passing.base import Pass
 from traceir.passing.context import PassContext
-from traceir.passing.promises import ALWAYS, apply, report_of
+from traceir.passing.instrument import Instrument, Timing
+from traceir.passing.planning import Planner
+from traceir.passing.promises import apply, report_of
 from traceir.passing.report import Report
 
 if TYPE_CHECKING:
     from traceir.registry import Registry
-
-
-class Instrument:
-    """Base of instruments: what may happen around a run and each of its passes. Override what is needed."""
-
-    def begin(self, module: Module, context: PassContext) -> None:
-        """Called once the passes are resolved, before the first one runs."""
-
-    def end(self, module: Module) -> None:
-        """Called with the final module when all passes have run."""
-
-    def before(self, item: Pass, module: Module) -> None:
-        """Called before a pass runs."""
-
-    def after(self, item: Pass, before: Module, after: Module, timing: Timing) -> None:
-        """Called after a pass has run and its promises held; raising a PassError here fails the pass."""
-
-    def failed(self, item: Pass, module: Module, error: Exception) -> None:
-        """Called when a pass raised or broke a promise; the error is raised afterwards."""
-
-
-@attrs.frozen
-class Timing:
-    """What a pass cost: wall and CPU seconds, events of the module, bytes of new columns."""
-
-    wall_s: float
-    cpu_s: float
-    events: int
-    new_bytes: int
 
 
 def _as_passes(items: Iterable[Pass]) -> tuple[Pass, ...]:
@@ -55,6 +28,10 @@ def _as_passes(items: Iterable[Pass]) -> tuple[Pass, ...]:
 
 def _as_instruments(items: Iterable[Instrument]) -> tuple[Instrument, ...]:
     return tuple(items)
+
+
+def _as_names(items: Iterable[str]) -> frozenset[str]:
+    return frozenset(items)
 
 
 @attrs.define(eq=False)
@@ -69,6 +46,19 @@ class PassManager:
     insert: bool = True
     """Insert missing producers; without it, a missing one is an error that names the pass that would write it."""
     instruments: tuple[Instrument, ...] = attrs.field(default=(), converter=_as_instruments)
+    disabled: frozenset[str] = attrs.field(default=frozenset(), converter=_as_names)
+    """Names of passes that do not run though the pipeline has them; if another needs one, that is an error."""
+    stop_after: int | None = None
+    """Run only so many passes, inserted ones counted."""
+
+    def __attrs_post_init__(self) -> None:
+        known = {name for name, _ in self._known().all("passes")} | {item.name() for item in self.passes}
+        for name in sorted(self.disabled - known):
+            from traceir.registry import nearest
+
+            raise UsageError(f"There is no pass {name!r} to disable{nearest(name, dict.fromkeys(known))}.")
+        if self.stop_after is not None and self.stop_after < 0:
+            raise UsageError(f"The number of passes to run is {self.stop_after}, and it has to be 0 or more.")
 
     @classmethod
     def parse(
@@ -78,81 +68,28 @@ class PassManager:
         registry: Registry | None = None,
         insert: bool = True,
         instruments: Sequence[Instrument] = (),
+        disabled: Iterable[str] = (),
+        stop_after: int | None = None,
     ) -> PassManager:
         """A manager for a pipeline text; mistakes are UsageErrors."""
         registry = registry or _installed()
-        return cls(tuple(pipeline.parse(text, registry)), registry, insert, tuple(instruments))
+        passes = tuple(pipeline.parse(text, registry))
+        return cls(passes, registry, insert, tuple(instruments), frozenset(disabled), stop_after)
 
     @property
     def text(self) -> str:
         """The pipeline's text."""
         return pipeline.spell(self.passes)
 
+    def _known(self) -> Registry:
+        return self.registry or _installed()
+
     def resolve(self, module: Module) -> list[Pass]:
-        """The passes that will run over `module`: the user's, in order, with missing producers before their readers.
+        """The passes that `module` needs: the user's, in order, with missing producers before their readers.
 
         Raises UsageError before anything runs if a column has no writer or the written order contradicts it.
         """
-        try:
-            return self._plan(self.passes, module)
-        except _WrongOrderError as wrong:
-            raise UsageError(
-                f"The pass {wrong.reader} reads {wrong.column}, which {wrong.writer.name()} writes, but "
-                f"{wrong.writer.name()} stands after it; write {pipeline.spell(self._reordered(wrong, module))}."
-            ) from None
-
-    def _plan(self, passes: Sequence[Pass], module: Module) -> list[Pass]:
-        planned: list[Pass] = []
-        have = {name for name in module.annotations if not module.stale(name)}
-        for position, item in enumerate(passes):
-            self._place(item, planned, have, module, passes[position:])
-        return planned
-
-    def _reordered(self, wrong: _WrongOrderError, module: Module) -> list[Pass]:
-        """The user's passes with each writer moved before its first reader; UsageError if no order will do."""
-        order, seen = list(self.passes), set()
-        while True:
-            order.remove(wrong.writer)
-            order.insert(order.index(wrong.before), wrong.writer)
-            spelled = pipeline.spell(order)
-            if spelled in seen:
-                pair = f"{wrong.before.name()} and {wrong.writer.name()}"
-                raise UsageError(f"The passes {pair} need each other's columns.")
-            seen.add(spelled)
-            try:
-                self._plan(order, module)
-            except _WrongOrderError as again:
-                wrong = again
-            else:
-                return order
-
-    def _place(
-        self,
-        item: Pass,
-        planned: list[Pass],
-        have: set[str],
-        module: Module,
-        rest: Sequence[Pass],
-        *chain: str,
-    ) -> None:
-        """Append `item` to the plan, what it needs first; `rest` are the user's passes from the current one on."""
-        if item.name() in chain:
-            raise UsageError(f"The passes {' -> '.join((*chain, item.name()))} need each other's columns.")
-        for column in item.reads:
-            if column in have or column in ALWAYS:
-                continue
-            later = next((other for other in rest[1:] if _writes(type(other), column)), None)
-            if later is not None:
-                raise _WrongOrderError(item.name(), column, later, rest[0])
-            producer = self._recorded(module, column) or self._producer(item, column)
-            if not self.insert:
-                raise UsageError(
-                    f"The pass {item.name()} reads {column}, which nothing before it writes; "
-                    f"the pass {producer.name()} would."
-                )
-            self._place(producer, planned, have, module, rest, *chain, item.name())
-        planned.append(item)
-        have.update(annotation.name for annotation in item.writes)
+        return Planner(module, self._known(), self.insert, self.disabled, self._recorded).plan(self.passes)
 
     def _recorded(self, module: Module, column: str) -> Pass | None:
         """The pass, with its options, that the module records as the writer of a column."""
@@ -164,20 +101,7 @@ class PassManager:
     def _instance(self, record: PassRecord) -> Pass:
         own = (item for item in self.passes if (item.name(), item.text()) == (record.name, record.text))
         found = next(own, None)
-        return found if found is not None else pipeline.parse(record.text, self.registry or _installed())[0]
-
-    def _producer(self, reader: Pass, column: str) -> Pass:
-        registry = self.registry or _installed()
-        entries = dict(registry.all("passes"))
-        word = column.partition(".")[0]
-        for name in sorted(entries, key=lambda name: name != word):
-            try:
-                cls: type[Pass] = entries[name].load()
-            except UsageError:  # somebody's broken plug-in is no reason to refuse what others write
-                continue
-            if _writes(cls, column):
-                return cls.from_text({})
-        raise UsageError(f"The pass {reader.name()} reads {column}, and no pass that is installed writes it.")
+        return found if found is not None else pipeline.parse(record.text, self._known())[0]
 
     def run(self, module: Module, context: PassContext | None = None, *, fresh: bool = True) -> Module:
         """Run the resolved passes; the input is unchanged. A failing pass is named in a PassError.
@@ -187,17 +111,29 @@ class PassManager:
         is computed again too, unless `fresh` is false (then whoever shows the result calls the method `fresh`).
         """
         context = context or PassContext()
-        plan = self.resolve(module)
-        for instrument in self.instruments:
-            instrument.begin(module, context)
-        for item in plan:
-            module = self.fresh(module, (*item.reads, *item.uses), context)
-            module = self._run(item, module, context)
-        if fresh:
-            module = self.fresh(module, context=context)
-        for instrument in self.instruments:
-            instrument.end(module)
+        plan = self._announced(self.resolve(module))
+        with context.watched(self.instruments):
+            for instrument in self.instruments:
+                instrument.begin(module, context)
+            for item in plan:
+                module = self.fresh(module, (*item.reads, *item.uses), context)
+                module = self._run(item, module, context)
+            if fresh:
+                module = self.fresh(module, context=context)
+            for instrument in self.instruments:
+                instrument.end(module)
         return module
+
+    def _announced(self, plan: list[Pass]) -> list[Pass]:
+        """The passes of a plan that run; instruments hear of those, and of those that do not."""
+        most = len(plan) if self.stop_after is None else self.stop_after
+        skipped = [(item, "disabled") for item in self.passes if item.name() in self.disabled]
+        skipped += [(item, f"stopped after {most}") for item in plan[most:]]
+        for instrument in self.instruments:
+            instrument.planned(plan[:most])
+            for item, reason in skipped:
+                instrument.skipped(item, reason)
+        return plan[:most]
 
     def fresh(self, module: Module, names: Iterable[str] | None = None, context: PassContext | None = None) -> Module:
         """A module in which none of these annotations (default: any) is stale.
@@ -262,27 +198,16 @@ class PassManager:
         return out
 
 
-@attrs.define(eq=False)
-class _WrongOrderError(Exception):
-    """A column's writer stands after its reader; it belongs before the pass `before` of the user's."""
-
-    reader: str
-    column: str
-    writer: Pass
-    before: Pass
-
-
 def _installed() -> Registry:
     from traceir.registry import Registry
 
-    return Registry.installed()
-
-
-def _writes(cls: type[Pass], column: str) -> bool:
-    return any(annotation.name == column for annotation in cls.writes)
+    return Registry.default()
 
 
 def _new_bytes(before: Module, after: Module) -> int:
     old = {column.token for table in before.tables.values() for column in table.columns.values()}
     new = [column for table in after.tables.values() for column in table.columns.values() if column.token not in old]
     return sum(column.data.nbytes for column in new)
+
+
+__all__ = ["Instrument", "PassManager", "Timing"]

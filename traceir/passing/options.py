@@ -105,6 +105,7 @@ def options_of(cls: type) -> tuple[Option, ...]:
             field.metadata.get("least"),
         )
         for field in attrs.fields(cls)
+        if field.init and field.metadata.get("option", True)
     )
 
 

@@ -1,0 +1,66 @@
+"""What each pass changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from traceir.ir import Module
+from traceir.passing.base import Pass
+from traceir.passing.changes import Change, Changes
+from traceir.passing.context import PassContext
+from traceir.passing.instrument import Instrument, Timing
+from traceir.passing.options import option
+from traceir.passing.report import to_json
+
+
+@attrs.define(eq=False)
+class Diff(Instrument):
+    """Print what each pass changed: columns added (+), changed (~) and gone (-), regions, removed events.
+
+    `no change` is printed exactly if every column is the one it was, which needs no comparison of values.
+    """
+
+    most: int = option(3, help="The most cells of a column that are shown.", least=0)
+    rows: list[tuple[str, Changes]] = attrs.field(factory=list, init=False)
+
+    def begin(self, module: Module, context: PassContext) -> None:
+        """Start anew."""
+        self.rows.clear()
+
+    def after(self, item: Pass, before: Module, after: Module, timing: Timing) -> None:
+        """Compare, and print."""
+        changes = Changes.between(before, after, self.most)
+        self.rows.append((item.text(), changes))
+        print(f"diff {item.text()}", file=self.out)
+        for line in lines(changes):
+            print(f"  {line}", file=self.out)
+
+    def figures(self) -> Sequence[Mapping[str, Any]]:
+        """The changes of each pass."""
+        return [{"diff": to_json(changes)} for _, changes in self.rows]
+
+
+def lines(changes: Changes) -> Iterator[str]:
+    """The changes as text, a line each."""
+    if not changes:
+        yield "no change"
+    for one in changes.columns:
+        yield f"{one.what} {one.name} : {one.domain}  {_cells(one)}"
+    for tree, kind, count in changes.regions:
+        yield f"+ tree {tree}: {count} {kind}"
+    for sign, counts in (("-", changes.removed), ("+", changes.restored)):
+        for kind, count in counts:
+            yield f"{sign} {count} {kind}"
+
+
+def _cells(change: Change) -> str:
+    word = {"+": "values", "~": "changed", "-": "values gone"}[change.what]
+    shown = [f"{where} {new if change.what == '+' else f'{old} -> {new}'}" for where, old, new in change.examples]
+    more = ", …" if change.cells > len(shown) and shown else ""
+    return f"{change.cells} of {change.rows} {word}{': ' if shown else ''}{', '.join(shown)}{more}"
+
+
+__all__ = ["Diff"]

@@ -1,0 +1,66 @@
+"""The verifier as an instrument."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from traceir.errors import PassError
+from traceir.ir import Module
+from traceir.ir.verify import Cache, Violation, verify
+from traceir.passing.base import Pass
+from traceir.passing.context import PassContext
+from traceir.passing.instrument import Instrument, Timing
+from traceir.passing.options import Duration, option
+
+
+@attrs.define(eq=False)
+class Verify(Instrument):
+    """Check the rules of the IR on the input and after each pass, and fail the pass that broke one.
+
+    Rules of level `error` raise a PassError that names the pass, the rule and the first event. What the input
+    itself breaks is raised before any pass runs. Warnings and infos are collected in `violations`: those of the last
+    module seen. Columns that a pass did not touch are not checked again, so most passes cost nothing.
+    """
+
+    when: Literal["each", "end"] = option("each", help="After each pass, or only at the end.")
+    rules: tuple[str, ...] = option((), help="The rules to check, by id or name; default: all.")
+    slack_ns: Duration = option(0, help="Let times overhang by so much without a word.", least=0)  # noqa: RUF009
+    most_events: int | None = option(None, help="Check only modules of at most so many events; default: all.", least=0)
+    violations: tuple[Violation, ...] = attrs.field(default=(), init=False)
+    _cache: Cache = attrs.field(factory=dict, init=False, repr=False)
+
+    def begin(self, module: Module, context: PassContext) -> None:
+        """Check the input, so that no pass is blamed for it."""
+        self._check(module, "The input breaks")
+
+    def after(self, item: Pass, before: Module, after: Module, timing: Timing) -> None:
+        """Check what the pass made."""
+        if self.when == "each":
+            self._check(after, f"The pass {item.name()} breaks")
+
+    def end(self, module: Module) -> None:
+        """Check the final module."""
+        self._check(module, "The pipeline breaks")
+
+    def _check(self, module: Module, who: str) -> None:
+        if self.most_events is not None and len(module) > self.most_events:
+            return
+        self.violations = verify(module, self.rules or None, slack_ns=self.slack_ns, cache=self._cache)
+        for found in self.violations:
+            if found.level == "error":
+                raise PassError(f"{who} the rule {found}{_where(module, found)}", event=found.first)
+
+
+def _where(module: Module, found: Violation) -> str:
+    """The first event concerned, as text; nothing if the module is too broken to show it."""
+    if found.first is None:
+        return ""
+    try:
+        return f" The first is {module.event(module.row_of(found.first))}."
+    except (KeyError, IndexError):
+        return f" The first is %{found.first}."
+
+
+__all__ = ["Verify"]
