@@ -249,6 +249,19 @@ class Registry:
         """The entries of a group by name."""
         return iter(sorted(self.entries[group].items()))
 
+    def loaded(self, group: Group) -> Iterator[tuple[str, Any]]:
+        """The classes of a group by name; what cannot be loaded is left out, and becomes a fault.
+
+        For those that ask everybody (which frontend knows this file?), so that a broken plug-in stops nobody else.
+        """
+        for name, entry in self.all(group):
+            try:
+                found = entry.load()
+            except UsageError as error:
+                self._leave_out(f"The {WORDS[group]} {str(error)[:-1]}, so it is left out.", entry.provider)
+            else:
+                yield name, found
+
 
 def nearest(name: str, known: Mapping[str, Any]) -> str:
     """`; did you mean a or b?`-like words for a name that is not known."""
@@ -273,11 +286,12 @@ def _precedence(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:
 
 
 def _provider(point: importlib.metadata.EntryPoint) -> Provider:
-    """The distribution of an entry point; where its metadata is damaged, the module that the point names."""
+    """The distribution of an entry point; where its metadata does not give a name, the module that the point names."""
     try:
-        return Provider(point.dist.name, point.dist.version) if point.dist else Provider(point.value)
+        name, version = (point.dist.name, point.dist.version) if point.dist else (None, None)
     except Exception:  # whatever a damaged METADATA file leads to
-        return Provider(point.value.partition(":")[0])
+        name, version = None, None
+    return Provider(name, version or "") if name else Provider(point.value.partition(":")[0])
 
 
 def _entry(name: str, row: tuple[str, str], provider: str, group: Group) -> Entry:

@@ -92,7 +92,7 @@ def test_the_list_says_who_brings_what(site: Site) -> None:
     own, theirs = done.stdout.rstrip("\n").split("\n\n")
     assert own.splitlines()[0] == f"traceir {__version__}  (API {API})"
     assert "overlap" in own
-    assert theirs.splitlines() == ["acme-tools 2.5  (API 1)", "  passes     double", "  pipelines  mine"]
+    assert theirs.splitlines() == ["acme-tools 2.5  (API 1)", "  passes       double", "  pipelines    mine"]
 
 
 def test_check_says_ok_of_everything_that_is_built_in(command: Command) -> None:
@@ -216,7 +216,7 @@ def test_single_files_are_checked_too(command: Command, decode: Path) -> None:
     Path("double.py").write_text(GOOD.format(cls="Double", word="double"), "utf-8")
     Path("old.py").write_text("TRACEIR_API = '0'\n", "utf-8")
     listed = command.output("plugins", "--plugin", "double.py")
-    assert listed.endswith("double.py  (API 1)\n  passes     double\n")
+    assert listed.endswith("double.py  (API 1)\n  passes       double\n")
     done = command("plugins", "check", "--plugin", "double.py", "--plugin", "old.py", "--plugin", "gone.py")
     assert (done.code, done.err) == (2, "")
     assert any(line.split() == ["pass", "double", "double.py", "ok"] for line in done.out.splitlines())

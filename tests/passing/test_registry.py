@@ -211,6 +211,19 @@ def test_a_target_that_is_something_else_is_a_sentence(group: Group, target: str
     assert reason in str(error.value)
 
 
+def test_those_that_ask_everybody_are_stopped_by_nobody() -> None:
+    """What cannot be loaded is passed over, and told once."""
+    known = registry(Alpha, dma=Entry("dma", "no.such:Thing", "A pass.", "acme"))
+    for _ in range(2):
+        assert list(known.loaded("passes")) == [("alpha", Alpha)]
+    (fault,) = known.faults
+    assert fault.providers == ("acme",)
+    assert fault.sentence == (
+        "The pass 'dma', which acme brings, cannot be loaded from no.such:Thing: "
+        "ModuleNotFoundError: No module named 'no', so it is left out."
+    )
+
+
 class Undecorated(tir.Pass):
     """Forget the decorator."""
 

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+import traceir as tir
+from traceir.registry import API
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MAIN = "import sys; from traceir.cli.main import main; sys.exit(main())"
@@ -36,12 +39,12 @@ KINETO = {
 
 
 def traceir(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own; `path` is searched for installed plug-ins."""
+    """Run the command line in a process of its own; `path` is searched for installed plug-ins, this folder is not."""
     places = [str(ROOT), str(ROOT / "passes"), str(ROOT / "frontends")] if _from_tree() else []
     places += [str(path)] if path is not None else []
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "NO_COLOR": "1", "COLUMNS": "100"}
     return subprocess.run(
-        [sys.executable, "-c", MAIN, *arguments],
+        [sys.executable, "-P", "-c", MAIN, *arguments],
         capture_output=True, text=True, encoding="utf-8", env=environment, cwd=HERE, timeout=120, check=False,
     )  # fmt: skip
 
@@ -66,7 +69,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(f"{needed} is not installed")
     source = tmp_path_factory.mktemp("source") / "plugin"
     target = tmp_path_factory.mktemp("site")
-    shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("__pycache__", "test_*"))
+    shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("__pycache__", "test_plugin.py"))
     done = subprocess.run(
         [
             sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
@@ -141,8 +144,51 @@ def test_the_pass_is_short_and_the_same_in_both_forms() -> None:
     assert len(packaged) - start < 30
 
 
+def test_its_own_tests_pass_where_it_is_installed(installed: Path, tmp_path: Path) -> None:
+    """With the kit that traceir publishes, from a folder that knows nothing of this project."""
+    places = [str(installed), *([str(ROOT), str(ROOT / "passes"), str(ROOT / "frontends")] if _from_tree() else [])]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "traceir_straggler"],
+        capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
+def test_it_is_named_with_its_version_and_all_of_it_can_be_loaded(installed: Path) -> None:
+    """Its distribution stands in the list of plug-ins, and the check finds nothing to say."""
+    listed = traceir("plugins", path=installed)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert listed.stdout.endswith(
+        "\n\ntraceir-straggler 0.1.0  (API 1)\n  passes       straggler\n  frontends    kernel-log\n"
+    )
+    checked = traceir("plugins", "check", path=installed)
+    assert checked.returncode == 0
+    lines = [line.split() for line in checked.stdout.splitlines()]
+    assert ["pass", "straggler", "traceir-straggler", "ok"] in lines
+    assert ["frontend", "kernel-log", "traceir-straggler", "ok"] in lines
+
+
+def test_for_another_api_it_is_left_out_by_name(installed: Path, tmp_path: Path) -> None:
+    """Both parties are named with their API, in one line, and the rest works."""
+    copy = tmp_path / "site"
+    shutil.copytree(installed, copy)
+    table = copy / "traceir_straggler" / "__init__.py"
+    table.write_text(table.read_text("utf-8").replace('TRACEIR_API = "1"', 'TRACEIR_API = "2"'), "utf-8")
+    listing = traceir("passes", path=copy)
+    assert listing.returncode == 0
+    assert "overlap" in listing.stdout
+    assert "straggler" not in listing.stdout
+    (line,) = listing.stderr.splitlines()
+    assert line == (
+        "traceir: The plug-in traceir-straggler 0.1.0 is written for API 2 of traceir, and "
+        f"traceir {tir.__version__} has API {API}, so it is left out."
+    )
+
+
 def test_a_plug_in_that_fails_to_import_takes_nothing_down(tmp_path: Path) -> None:
-    """The listing still works, and says on standard error or in the listing which plug-in is left out."""
+    """The listing still works, and says on standard error, in one line, which plug-in is left out."""
     (tmp_path / "bad_plugin.py").write_text("raise RuntimeError('boom')\n", "utf-8")
     info = tmp_path / "bad_plugin-1.0.dist-info"
     info.mkdir()
@@ -151,4 +197,7 @@ def test_a_plug_in_that_fails_to_import_takes_nothing_down(tmp_path: Path) -> No
     listing = traceir("passes", path=tmp_path)
     assert listing.returncode == 0
     assert "overlap" in listing.stdout
-    assert "The plug-in bad-plugin cannot be loaded and is left out: boom." in listing.stdout + listing.stderr
+    assert listing.stderr == (
+        "traceir: The plug-in bad-plugin 1.0 cannot be loaded and is left out: RuntimeError: boom; "
+        "reinstall or uninstall it.\n"
+    )

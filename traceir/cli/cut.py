@@ -24,8 +24,10 @@ def execute(arguments: argparse.Namespace) -> int:
     check_output(arguments.output, arguments.input)
     registry = common.registry(arguments)
     printer = _printer(arguments, registry.find("printers", _format(arguments.output)))
-    manager = PassManager.parse(arguments.passes, registry=registry)
+    asked = None if arguments.passes is None else PassManager.parse(arguments.passes, registry=registry)
     module = without_dead(common.read(arguments, registry))
+    # A text that records passes has their regions, which other passes would replace.
+    manager = asked or PassManager.parse("" if module.passes else "group", registry=registry)
     after = manager.run(module)
     chosen = windows.select_window(after, arguments.window, registry)
     common.note(arguments, chosen.note)

@@ -137,7 +137,9 @@ def _cut_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("-o", "--output", metavar="FILE", required=True, help="a .json, .json.gz or .tir file")
     one.add_argument("--redact", action="store_true", help="hide names and values that identify")
     one.add_argument(
-        "--passes", metavar="PIPELINE", default="group", help="the passes that make the regions (default: group)"
+        "--passes",
+        metavar="PIPELINE",
+        help="the passes that make the regions (default: group, none for a text that has any)",
     )
     _input_arguments(one)
 

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,12 +34,15 @@ def writing(path: str | None) -> Iterator[TextIO]:
     if path is None or path == "-":
         yield sys.stdout
         return
+    path = os.path.realpath(path)  # a link stays one
     special = Path(path).exists() and not Path(path).is_file()  # a device or a pipe cannot be replaced
     beside = path if special else f"{path}.{os.getpid()}.part"
     try:
         with _opened(beside, compressed=path.endswith(".gz")) as out:
             yield out
         if not special:
+            if Path(path).exists():
+                shutil.copymode(path, beside)
             os.replace(beside, path)
     except OSError as error:
         raise UsageError(f"The output {path} cannot be written: {error.strerror or error}.") from error

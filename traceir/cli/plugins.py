@@ -33,9 +33,9 @@ def _list(known: Registry) -> None:
         brought = {group: [key for key, entry in known.all(group) if entry.provider == name] for group in GROUPS}
         for group, keys in brought.items():
             if keys:
-                print(f"  {group:<9}  {', '.join(keys)}")
+                print(f"  {group:<11}  {', '.join(keys)}")
         for fault in _faults(known, name):
-            print(f"  left out   {fault.sentence}")
+            print(f"  left out     {fault.sentence}")
         if not any(brought.values()) and not _faults(known, name):
             print("  nothing")
 

@@ -38,7 +38,7 @@ def execute(arguments: argparse.Namespace) -> int:
     manager = _manager(arguments, arguments.passes if arguments.passes is not None else "default", registry)
     module = common.read(arguments, registry)
     _refuse_damage(arguments, module.health)
-    manager = _reproducing(arguments, module, registry) or manager
+    manager = _recorded_instead(arguments, module, registry) or manager
     if arguments.dump_pipeline:
         print(spell(manager.resolve(module), every=True))
         return 0
@@ -70,11 +70,19 @@ def _manager(arguments: argparse.Namespace, passes: str, registry: Registry, *, 
     )
 
 
-def _reproducing(arguments: argparse.Namespace, module: Module, registry: Registry) -> PassManager | None:
-    """The manager of what a reproducer records, if the input is one and no other passes were asked for."""
-    found = recorded(module)
-    if found is None or arguments.passes is not None:
+def _recorded_instead(arguments: argparse.Namespace, module: Module, registry: Registry) -> PassManager | None:
+    """The manager for an input that says what is to run, or what has run, if no passes were asked for.
+
+    A reproducer says the former; a text that records passes holds their results, and nothing runs again.
+    """
+    if arguments.passes is not None:
         return None
+    found = recorded(module)
+    if found is None:
+        if module.passes:
+            names = ", ".join(dict.fromkeys(record.name for record in module.passes))
+            common.note(arguments, f"The text holds the results of {names}; ask for passes with --passes.")
+        return _manager(arguments, "", registry) if module.passes else None
     common.note(arguments, f"This is a reproducer of: {found.get('error')}")
     common.note(arguments, f"It was made by traceir {found.get('traceir')}; running {found['pipeline']}.")
     if found.get("verify"):
@@ -129,6 +137,8 @@ def _windowed(module: Module, printer: Printer, arguments: argparse.Namespace, r
     parts = [windows.select_window(module, arguments.window, registry)] if arguments.window is not None else []
     if arguments.around:
         most = arguments.limit if arguments.limit is not None else _AROUND_MOST
+        if arguments.window is not None:  # which narrows the choice too, so that it is cut off last
+            most = max(len(module), 1)
         parts.append(
             windows.around(module, map(_id, arguments.around), 1 if arguments.hops is None else arguments.hops, most)
         )

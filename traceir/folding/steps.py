@@ -11,6 +11,7 @@ from traceir.folding.model import Op, Stack, Step
 from traceir.folding.ops import fold_ops, fold_stack
 from traceir.folding.work import OneStep, Work, gather
 from traceir.ir import Array, Ints, Module, Spans
+from traceir.ir.window import outside_launches
 
 ALIKE = 2
 """Steps fold only if none costs more than this many times the least of them: a median has to describe them all."""
@@ -108,7 +109,9 @@ def _fold_steps(work: Work, members: list[OneStep], judged: GapTable | None) -> 
     spans = [member.high - member.low for member in members]
     slow = int(np.argmax(spans))
     first = members[0].region
-    launches = work.module.launch[work.rows[at]]
+    rows = work.rows[at]
+    inside, outside = work.module.launch[rows], outside_launches(work.module)[rows]
+    launches = np.where(inside >= 0, work.module["id"][inside], outside)
     return Step(
         name=work.steps.name(first) or None,
         count=len(members),

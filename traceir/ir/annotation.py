@@ -47,6 +47,12 @@ def _check_domain(_: Annotation, __: Any, value: str) -> None:
         )
 
 
+def _check_values(_: Annotation, __: Any, values: tuple[str, ...]) -> None:
+    twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
+    if twice is not None:
+        raise SchemaError(f"The value {twice!r} of an enum is given twice.")
+
+
 @attrs.frozen
 class Annotation:
     """The declaration of a column that a pass writes.
@@ -66,7 +72,7 @@ class Annotation:
     doc: str = ""
     null: str = ""
     basis: Basis = "derived"
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] = attrs.field(default=(), validator=_check_values)
     shown: Shown = "no"
 
     @property

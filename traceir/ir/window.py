@@ -86,6 +86,15 @@ def extern_ids(module: Module) -> Ints:
     return np.unique(module["extern.id"]) if "table:extern" in module.tables else np.empty(0, np.int64)
 
 
+def outside_launches(module: Module) -> Ints:
+    """For each event the id of the launch outside of this window, or -1. O(n)."""
+    out = np.full(len(module), -1, np.int64)
+    if "table:extern" in module.tables:
+        launch = (module["extern.relation"] == RELATIONS.index("launch")) & ~module["extern.outgoing"]
+        out[module["extern.row"][launch]] = module["extern.id"][launch]
+    return out
+
+
 def _positions(rows: Array) -> Rows:
     return (np.flatnonzero(rows) if rows.dtype == bool else np.unique(rows)).astype(np.int32)
 

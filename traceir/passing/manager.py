@@ -15,7 +15,7 @@ from traceir.passing.base import Pass
 from traceir.passing.context import PassContext
 from traceir.passing.instrument import Instrument, Timing
 from traceir.passing.planning import Planner
-from traceir.passing.promises import apply, report_of
+from traceir.passing.promises import ALWAYS, apply, report_of
 from traceir.passing.report import Report
 
 if TYPE_CHECKING:
@@ -190,7 +190,8 @@ class PassManager:
                 item = self._instance(record)
             except UsageError:
                 continue
-            if any(annotation.name not in module.annotations for annotation in item.writes):
+            needed = (*(annotation.name for annotation in item.writes), *(c for c in item.reads if c not in ALWAYS))
+            if any(name not in module.annotations for name in needed):
                 continue
             report = report_of(item, module)
             if report is not None:

@@ -30,7 +30,7 @@ class Tir(Printer):
 
     def write(self, result: Result, out: TextIO, style: Style) -> None:
         """Write the module; the text is in ASCII if the output can show no more."""
-        spelling = Spelling(self.form, self.args, self.dead, self.tree, self.columns)
+        spelling = Spelling(self.form, self.args, self.dead, self.tree, self.columns, ascii=not style.unicode)
         for piece in spell(result.module, spelling):
             out.write(piece if style.unicode or piece.isascii() else _ascii(piece))
 

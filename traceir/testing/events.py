@@ -47,14 +47,14 @@ def lanes(text: SearchStrategy[str] | None = None, lane_kinds: Sequence[LaneKind
 
 @functools.cache
 def _lanes(text: SearchStrategy[str], lane_kinds: tuple[LaneKind, ...]) -> SearchStrategy[Lane]:
-    process = st.one_of(st.none(), st.integers(0, 9), st.integers(-(2**31), 2**64), text)
+    process = st.one_of(st.none(), st.integers(0, 9), st.integers(-(2**31), 2**64 - 1), text)
     number = st.one_of(st.none(), st.integers(0, 9), st.integers(0, 2**31 - 1))
     return st.builds(
         Lane,
         name=st.one_of(st.sampled_from(("gpu0.s7", "cpu.main", "gpu0.s20", "gpu1.s7", "power")), text),
         kind=st.sampled_from(lane_kinds),
         device=number,
-        stream=st.one_of(number, st.integers(2**31, 2**64)),
+        stream=st.one_of(number, st.integers(2**31, 2**64 - 1)),
         pid=process,
         tid=process,
         label=st.one_of(st.just(""), text),

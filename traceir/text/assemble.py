@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -30,6 +30,7 @@ T = TypeVar("T")
 _LANE: Final = ("device", "stream", "pid", "tid", "label")
 _HEALTH: Final = ("count", "message", "first", "poisons", "by")
 _CLOCK: Final = "ns"
+_HALF: Final = 1 << 63
 
 
 def assemble(found: draft.Draft, registry: Registry, path: str, *, check: bool = True) -> Module:
@@ -107,25 +108,28 @@ class _Assembly:
 
     def _meta(self) -> dict[str, Any]:
         meta: dict[str, Any] = {}
+        members = [(item.key, item.value, item.at) for item in self.all(draft.MetaItem)]
+        for key, value, at in (*self._header(), *members):
+            if key in meta:
+                raise MistakeError(f"The metadata {key} is given twice.", at)
+            meta[key] = value
+        return meta
+
+    def _header(self) -> Iterator[tuple[str, Any, int]]:
+        """The metadata in the module's attributes; those with a meaning of their own are taken as what they mean."""
         for pair in self.draft.pairs:
             if pair.dotted:
                 continue
             value = plain(pair)
             if pair.quoted or pair.key not in ("clock", "source", "origin"):
-                meta[pair.key] = value
+                yield pair.key, value, pair.at
             elif pair.key == "source":
                 self.source.recorded = _of_type(pair, value, str, "a text")
-            elif pair.key == "clock" and value != _CLOCK:
-                raise MistakeError(f'The clock is "{_CLOCK}": all times of a text are in nanoseconds.', pair.at)
             elif pair.key == "origin":
-                meta["origin_ns"] = (
-                    None if value is None else _of_type(pair, value, int, "a whole number of ns, or null")
-                )
-        for item in self.all(draft.MetaItem):
-            if item.key in meta:
-                raise MistakeError(f"The metadata {item.key} is given twice.", item.at)
-            meta[item.key] = item.value
-        return meta
+                what = "a whole number of ns, or null"
+                yield "origin_ns", None if value is None else _of_type(pair, value, int, what), pair.at
+            elif value != _CLOCK:
+                raise MistakeError(f'The clock is "{_CLOCK}": all times of a text are in nanoseconds.', pair.at)
 
     def _finding(self, item: draft.HealthItem) -> Finding:
         if item.level not in LEVELS:
@@ -135,13 +139,13 @@ class _Assembly:
             if pair.key not in _HEALTH:
                 raise MistakeError(f"A finding has no attribute {pair.key}{suggestion(pair.key, _HEALTH)}", pair.at)
             if pair.key == "first":
-                given["first"] = (
-                    pair.value.id if isinstance(pair.value, draft.Ref) else _of_type(pair, pair.value, int, "an id")
-                )
+                first = pair.value.id if isinstance(pair.value, draft.Ref) else pair.value
+                given["first"] = _in_range(pair, first, "an id such as %4")
             elif pair.key == "count":
-                given["count"] = _of_type(pair, pair.value, int, "a whole number")
+                given["count"] = _in_range(pair, pair.value, "a whole number from 0 on")
             elif pair.key == "poisons":
-                given["poisons"] = tuple(_of_type(pair, pair.value, list, "a list of texts"))
+                texts = _of_type(pair, pair.value, list, "a list of texts")
+                given["poisons"] = tuple(_of_type(pair, text, str, "a list of texts") for text in texts)
             else:
                 given[pair.key] = str(_of_type(pair, pair.value, str, "a text in quotes"))
         return Finding(item.code, item.level, **given)
@@ -159,6 +163,10 @@ class _Assembly:
             rows = values.column(Annotation("event.row", dtype="id"), cells["id"], block, "id")
             if (rows < 0).any():
                 raise MistakeError("The column id has no null.", place(block, int(np.argmax(rows < 0))))
+            _, first = np.unique(rows, return_index=True)
+            if len(first) < len(rows):
+                again = int(np.setdiff1d(np.arange(len(rows)), first)[0])
+                raise MistakeError("This event stands in the block twice.", place(block, again))
             for name, annotation in declared.items():
                 if name not in out:
                     out[name] = values.empty(annotation, len(events.row_of))
@@ -311,11 +319,21 @@ def _lane_field(pair: draft.Pair) -> Any:
     if pair.key not in _LANE:
         raise MistakeError(f"A lane has no attribute {pair.key}{suggestion(pair.key, _LANE)}", pair.at)
     value = plain(pair)
+    # Streams and threads are at times addresses, which have all 64 bits.
+    if isinstance(value, int) and not -_HALF <= value < (_HALF if pair.key == "device" else 2 * _HALF):
+        raise MistakeError(f"The attribute {pair.key} has to be a whole number of 64 bits.", pair.at)
     if pair.key in ("device", "stream"):
         return _of_type(pair, value, int, "a whole number")
     if pair.key == "label":
         return _of_type(pair, value, str, "a text in quotes")
     return _of_type(pair, value, (int, str), "a whole number or a text in quotes")
+
+
+def _in_range(pair: draft.Pair, value: Any, what: str) -> int:
+    number: int = _of_type(pair, value, int, what)
+    if not 0 <= number < _HALF:
+        raise MistakeError(f"The attribute {pair.key} has to be {what}.", pair.at)
+    return number
 
 
 def _of_type(pair: draft.Pair, value: Any, kind: Any, what: str) -> Any:

@@ -92,10 +92,8 @@ class Columns:
 
     def _annotation(self, item: ColumnItem, by: int | None) -> Annotation:
         kind = self._classes[by] if by is not None else None
-        if not item.pairs and kind is not None:
-            for annotation in kind.writes:
-                if brief(annotation) == (item.name, item.domain, item.dtype, item.unit):
-                    return annotation
+        said = (item.name, item.domain, item.dtype, item.unit)
+        offered = next((a for a in (kind.writes if kind is not None else ()) if brief(a) == said), None)
         if item.dtype not in NUMPY_TYPES:
             known = suggestion(item.dtype, NUMPY_TYPES)
             raise MistakeError(f"There is no dtype {item.dtype}{known}", item.at, item.dtype)
@@ -103,6 +101,8 @@ class Columns:
         for pair in item.pairs:
             given[pair.key] = _field(pair)
         try:
+            if offered is not None:
+                return attrs.evolve(offered, **given)
             return Annotation(item.name, item.domain, item.dtype, item.unit, **given)  # type: ignore[arg-type]
         except SchemaError as error:
             raise MistakeError(str(error), item.at) from None

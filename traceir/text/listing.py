@@ -339,10 +339,9 @@ def _extern(module: Module) -> tuple[list[int], list[int], list[int], list[bool]
 
 def _split(rows: Array, keys: Array) -> Iterator[tuple[int, Array]]:
     """Rows in runs of equal keys."""
-    cuts = np.flatnonzero(np.diff(keys)) + 1
-    for some in np.split(rows, cuts) if len(rows) else ():
-        at = 0 if not len(some) else int(np.flatnonzero(rows == some[0])[0])
-        yield int(keys[at]), some
+    if len(rows):
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(keys)) + 1])
+        yield from zip(keys[starts].tolist(), np.split(rows, starts[1:]), strict=True)
 
 
 def _ranges(ids: Sequence[int]) -> str:

@@ -15,15 +15,16 @@ from traceir.errors import UsageError
 from traceir.passing.options import duration
 from traceir.text import draft
 from traceir.text.errors import MistakeError
-from traceir.text.statements import DEPTH, in_range, read_statement
+from traceir.text.statements import in_range, read_statement
 from traceir.text.values import CONSTANTS
-from traceir.text.words import decimal, id_value, name_text, symbol_text, unquote
+from traceir.text.words import DEPTH, decimal, id_value, name_text, symbol_text, unquote
 
 if TYPE_CHECKING:
     from lark import Lark, Token
 
 VERSION: Final = "1"
 _META: Final = re.compile(r'meta\s+([A-Za-z_][A-Za-z0-9_.-]*|"[^"\\\n]*(?:\\.[^"\\\n]*)*")\s*=\s*', re.A)
+_BRACKETS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.S)
 
 T = TypeVar("T")
 
@@ -408,12 +409,12 @@ def _meta(token: Token) -> draft.MetaItem:
 
 
 def _depth(text: str) -> int:
-    """How deep brackets nest in JSON; those inside of strings count too, which only makes the bound stricter."""
+    """How deep brackets nest in JSON, those inside of strings left out."""
     deepest = level = 0
-    for char in text:
-        if char in "[{":
+    for found in _BRACKETS.finditer(text):
+        if found.group() in "[{":
             level += 1
             deepest = max(deepest, level)
-        elif char in "]}":
+        elif found.group() in "]}":
             level -= 1
     return deepest

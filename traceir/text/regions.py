@@ -17,6 +17,7 @@ from traceir.text.events import Events
 from traceir.text.names import Names, suggestion
 from traceir.text.rows import place, read_rows
 from traceir.text.values import Values
+from traceir.text.words import id_text
 
 _NUMBER: Final = re.compile(r"(?:.*\.)?(\d{1,9})\Z", re.S | re.A)
 
@@ -134,6 +135,8 @@ class Trees:
             ids.require(first, at)
         order, ordered = ids.sorted
         low, high = np.searchsorted(ordered, [first, last + 1] if last < (1 << 63) - 1 else [first, last])
+        if low == high and not ids.is_outside(first):
+            raise MistakeError(f"No event of the range {id_text(first)}..{id_text(last)} is in this text.", at)
         rows: Array = order[low:high]
         if lane is None:
             return rows

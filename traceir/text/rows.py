@@ -27,6 +27,7 @@ _DECIMALS: Final = re.compile(
 )
 _CELL: Final = re.compile(r'(@?"[^"\\\n]*(?:\\.[^"\\\n]*)*")|(//[^\n]*)|([^\s"]+)')
 _TOKEN: Final = re.compile(r'@?"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*|[^\s"]+')
+_WHOLES: Final = re.compile(r"(?:(?:-?[0-9]++|_)(?: |\Z))*+\Z")
 _WHOLE: Final = re.compile(r"-?\d+\Z", re.A)
 _DECIMAL: Final = re.compile(r"-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|inf)\Z", re.A)
 _QUANTITY: Final = re.compile(r"-?\d+(?:\.\d+)?(?:ns|us|µs|ms|s)\Z", re.A)
@@ -98,6 +99,7 @@ def _numbers(block: BlockItem, decimals: frozenset[str]) -> dict[str, Cells] | N
     if lines is None:
         return None
     nulls = text.count(NULL)
+    tokens = text.split() if as_floats else []
     flat = _floats(text) if as_floats else _integers(text)
     if flat is None or len(flat) != lines * wide:
         return None
@@ -110,7 +112,7 @@ def _numbers(block: BlockItem, decimals: frozenset[str]) -> dict[str, Cells] | N
         values = table[:, i]
         if as_floats and name not in decimals:
             known = np.where(mask[:, i], 0, values)
-            if (np.abs(known) >= _EXACT).any() or (known != np.floor(known)).any():
+            if (np.abs(known) >= _EXACT).any() or not _WHOLES.match(" ".join(tokens[i::wide])):
                 return None
             values = known.astype(np.int64)
         out[name] = Cells(np.ascontiguousarray(values), np.ascontiguousarray(mask[:, i]))

@@ -21,7 +21,7 @@ from traceir.text.listing import Listing
 from traceir.text.names import suggestion
 from traceir.text.parser import VERSION
 from traceir.text.source import TextSource
-from traceir.text.words import BARE, id_text, json_text, quote, symbol, word
+from traceir.text.words import BARE, bounded, id_text, json_text, quote, symbol, word
 
 Form = Literal["auto", "statements", "table"]
 
@@ -49,6 +49,8 @@ class Spelling:
     dead: bool = False
     tree: str | None = None
     columns: tuple[str, ...] = ()
+    ascii: bool = False
+    """Escape what is not ASCII, which means the same."""
 
 
 def spell(module: Module, spelling: Spelling = Spelling(), *, registry: Registry | None = None) -> Iterator[str]:
@@ -76,9 +78,11 @@ def spell(module: Module, spelling: Spelling = Spelling(), *, registry: Registry
     yield from _declarations(module, registry or Registry.default(), hidden=out.hidden)
     yield from out.lines()
     for key, value in module.meta.items():
-        if not _is_short(value):
-            text = json.dumps(value, ensure_ascii=False)
-            yield f"  meta {word(key)} = {text if text.isprintable() else json.dumps(value)};\n"
+        if not _is_short(key, value) and not (key == "origin_ns" and _has_origin(module)):
+            shallow = bounded(value)
+            text = json.dumps(shallow, ensure_ascii=False)
+            text = text if text.isprintable() and not spelling.ascii else json.dumps(shallow)
+            yield f"  meta {word(key)} = {text};\n"
     yield "}\n"
 
 
@@ -118,15 +122,15 @@ def _without(module: Module, names: frozenset[str]) -> Module:
 
 def _header(module: Module) -> Iterator[str]:
     yield 'clock="ns"'
-    if "origin_ns" in module.meta:
+    if _has_origin(module):
         yield f"origin={json_text(module.meta['origin_ns'])}"
     source = module.source
     recorded = source.recorded if isinstance(source, TextSource) else source.frontend if source is not None else ""
     if recorded:
         yield f"source={quote(recorded)}"
     for key, value in module.meta.items():
-        if key != "origin_ns" and _is_short(value):
-            bare = BARE.match(key) and "." not in key and key not in ("clock", "origin", "source", *KEYWORDS)
+        if not (key == "origin_ns" and _has_origin(module)) and _is_short(key, value):
+            bare = BARE.match(key) and "." not in key and key not in KEYWORDS
             yield f"{key if bare else quote(key)}={json_text(value)}"
     for name, item in module.annotations.items():
         if item.annotation.domain == "module":
@@ -169,28 +173,44 @@ def _declarations(module: Module, registry: Registry, hidden: frozenset[str]) ->
 
 
 def _column(module: Module, annotation: Annotation, by: int | None, registry: Registry) -> str:
-    """A column's declaration; what the installed pass that wrote it declares anyway is not said again."""
+    """A column's declaration; what the installed pass that wrote it declares anyway is not said again.
+
+    An enum's values are always said: blocks hold codes of them, and another version of the pass may have others.
+    """
     known = by is not None and 0 <= by < len(module.passes)
     maker = written_by(module.passes[by].name, registry) if known and by is not None else None
     offered = next((a for a in (maker.writes if maker else ()) if brief(a) == brief(annotation)), None)
-    given = [] if annotation == offered else list(_fields(annotation)) or (['doc=""'] if offered is not None else [])
+    given = _fields(annotation, offered)
     unit = f", {word(annotation.unit)}" if annotation.unit else ""
     label = f" by p{by + 1}" if known and by is not None else ""
     return f"  column {annotation.name} : {annotation.domain}<{annotation.dtype}{unit}>{label}{_attributes(given)};\n"
 
 
-def _fields(annotation: Annotation) -> Iterator[str]:
-    default = Annotation(annotation.name, annotation.domain, annotation.dtype, annotation.unit)
+def _fields(annotation: Annotation, offered: Annotation | None) -> Iterator[str]:
+    base = offered or Annotation(annotation.name, annotation.domain, annotation.dtype, annotation.unit)
     for key in ("doc", "null", "basis", "shown"):
-        if getattr(annotation, key) != getattr(default, key):
+        if getattr(annotation, key) != getattr(base, key):
             yield f"{key}={quote(getattr(annotation, key))}"
-    if annotation.values:
+    if annotation.values or base.values:
         yield f"values={json_text(list(annotation.values))}"
 
 
-def _is_short(value: Any) -> bool:
-    """Whether a value of the metadata stands in the header; others follow the events."""
-    return not isinstance(value, dict | list | tuple) and not (isinstance(value, float) and not math.isfinite(value))
+def _has_origin(module: Module) -> bool:
+    """Whether the metadata say when instant 0 was, or that nobody knows."""
+    origin = module.meta.get("origin_ns", "")
+    return origin is None or (isinstance(origin, int) and not isinstance(origin, bool))
+
+
+def _is_short(key: str, value: Any) -> bool:
+    """Whether a value of the metadata stands in the header; others follow the events.
+
+    So do those whose keys mean something else there.
+    """
+    return (
+        key not in ("clock", "origin", "source")
+        and not isinstance(value, dict | list | tuple)
+        and not (isinstance(value, float) and not math.isfinite(value))
+    )
 
 
 def _attributes(given: Any) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from traceir.text.draft import Clause, Pair, Quantity, Range, Ref, Statement, Symbol, Word
-from traceir.text.words import decimal, id_value, name_text, symbol_text, unquote
+from traceir.text.words import DEPTH, decimal, id_value, name_text, symbol_text, unquote
 
 _STRING: Final = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
 _ID: Final = r"%(?:\d+:)?\d+"
@@ -43,8 +43,6 @@ RELATIONS: Final = {
     "flow": "flow",
     "peer": "peer",
 }
-DEPTH: Final = 64
-"""How deep lists and objects may nest in a value: more than any profiler's arguments do."""
 LEAST: Final = -(1 << 63)
 LARGEST: Final = (1 << 63) - 1
 

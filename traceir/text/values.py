@@ -118,7 +118,10 @@ class Values:
         number = _timed(annotation, value)
         if isinstance(number, Word) and number == "inf":
             return float("inf")
-        return float(number) if isinstance(number, int | float) and not isinstance(number, bool) else None
+        try:
+            return float(number) if isinstance(number, int | float) and not isinstance(number, bool) else None
+        except OverflowError:
+            raise MistakeError(f"The number {str(number)[:20]}… is out of the range of f64.", at) from None
 
     def _bool(self, annotation: Annotation, value: Any, at: int, codes: bool) -> bool | None:
         if isinstance(value, Word):

@@ -17,6 +17,8 @@ _ESCAPED: Final = re.compile(
 _LETTERS: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\", "/": "/"}
 _SIGNS: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
+DEPTH: Final = 64
+"""How deep lists and objects may nest in a value: more than any profiler's arguments do."""
 INPUT_BITS: Final = 48
 """An id's bits from here on are the number of the input it is from; `%1:7` is event 7 of the second input."""
 INPUTS: Final = 1 << (63 - INPUT_BITS)
@@ -95,8 +97,26 @@ def id_value(token: str) -> int:
     return (source << INPUT_BITS) | number
 
 
+def bounded(value: Any, depth: int = DEPTH) -> Any:
+    """A value in which lists and objects nest at most so deep: what lies deeper is a text, its JSON."""
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if depth == 0:
+        try:
+            return json.dumps(value, ensure_ascii=False)
+        except RecursionError:
+            return "nested too deep"
+    if isinstance(value, dict):
+        return {key: bounded(item, depth - 1) for key, item in value.items()}
+    return [bounded(item, depth - 1) for item in value]
+
+
 def json_text(value: Any) -> str:
-    """A value as JSON on one line, readable where it can be printed; texts and lists of texts as names are quoted."""
+    """A value as JSON on one line, readable where it can be printed; texts and lists of texts as names are quoted.
+
+    Lists and objects that nest deeper than texts may hold are `bounded`.
+    """
+    value = bounded(value)
     if isinstance(value, str):
         return quote(value)
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):

@@ -1,5 +1,8 @@
 """A traceir plug-in: one pass and one frontend, loaded only when they are used."""
 
+TRACEIR_API = "1"
+"""The API of traceir that this plug-in was written for; another one leaves the plug-in out and says so."""
+
 PASSES = {
     "straggler": (
         "traceir_straggler.straggler:Straggler",

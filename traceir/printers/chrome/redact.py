@@ -13,7 +13,7 @@ import attrs
 import msgspec
 import numpy as np
 
-from traceir.ir import NULL_I64, Ints, Mask, Module
+from traceir.ir import NULL_I64, Ints, Mask, Module, kinds
 from traceir.ir.source import Elements
 from traceir.printers.chrome import vocabulary
 from traceir.printers.chrome.edits import Times
@@ -22,12 +22,17 @@ from traceir.printers.chrome.tracks import Track
 from traceir.printers.chrome.values import shown
 
 _MODULE: Final = re.compile(r"nn\.Module: (.+)_(\d+)\Z", re.DOTALL)
+_BACKWARD: Final = re.compile(r"(.+?)(Backward\d{0,2})", re.DOTALL)
 _STEP: Final = re.compile(r"step\[.*\]\Z", re.DOTALL)
-_DIGITS: Final = re.compile(r"\d+")
+_DIGITS: Final = re.compile(r"\d+", re.ASCII)
+_NUMBER: Final = re.compile(r"-?\d{1,20}", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z]+\d*|[^\x00-\x7f]+")
+_KEY: Final = re.compile(r"[^._]+")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.+,#×\[\](): -]*\Z")
 _SHORTEST: Final = 6
 """Hexadecimal digits of a pseudonym; more where two names would get the same."""
+_DEEPEST: Final = 4
+"""Levels of lists of numbers that stay: shapes are lists, those of several tensors lists of lists."""
 
 
 @attrs.define(eq=False)
@@ -99,7 +104,16 @@ class Redactor:
         if kind == "mark.step":
             number = _DIGITS.search(name)
             return f"step {number[0]}" if number else f"step[{self.pseudonyms.digits(name)}]"
+        if kind == "host.op":
+            return self._operator(name)
         return self.pseudonyms.of(vocabulary.KINDS.get(kind, "event"), name)
+
+    def _operator(self, name: str) -> str:
+        """A pseudonym that still says of autograd's nodes that they are some: what runs them, and that they go back."""
+        bare = name.removeprefix(vocabulary.EVALUATE)
+        found = _BACKWARD.fullmatch(bare)
+        word, end = (found[1], found[2]) if found else (bare, "")
+        return name[: len(name) - len(bare)] + self.pseudonyms.of(vocabulary.KINDS["host.op"], word) + end
 
     def place(self, value: Any) -> Any:
         """A process or thread: numbers and what is little more stay."""
@@ -108,8 +122,12 @@ class Redactor:
         return self.pseudonyms.of("p", value)
 
     def category(self, cat: str) -> str:
-        """A category: the profiler's own stay."""
-        return cat if cat.lower() in vocabulary.CATEGORIES else self.pseudonyms.of("cat", cat)
+        """A category: the profiler's own stay, and names of kinds."""
+        return (
+            cat
+            if cat.lower() in vocabulary.CATEGORIES or kinds.find(cat) is not None
+            else self.pseudonyms.of("cat", cat)
+        )
 
     # --- elements ----------------------------------------------------------------------------------------
 
@@ -128,6 +146,8 @@ class Redactor:
         if event is None:
             return None
         item = part.rows[at]
+        if len(item.ph) > 1:
+            return None  # no phase that anybody reads: it can be any text
         args = event.get("args")
         args = args if isinstance(args, dict) else {}
         if item.ph == "M":
@@ -225,7 +245,12 @@ class Redactor:
         ]
 
     def _found_args(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: self.text(value) if isinstance(value, str) else value for key, value in args.items()}
+        return {self._key(key): self.text(value) if isinstance(value, str) else value for key, value in args.items()}
+
+    def _key(self, key: str) -> str:
+        """The name of a column: as it is if all its words are those of the passes' own columns."""
+        own = vocabulary.COLUMNS | vocabulary.WORDS
+        return key if own.issuperset(_KEY.findall(key)) else self.pseudonyms.of("column", key)
 
     def text(self, text: str) -> str:
         """A text of the passes: as it is if all its words are theirs; of `%id name` the id; else a pseudonym."""
@@ -248,13 +273,14 @@ def _decoded(raw: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
-def _is_numeric(value: Any) -> bool:
+def _is_numeric(value: Any, depth: int = 0) -> bool:
+    """Whether a value is a number, or lists of numbers of few levels; what nests deeper counts as none."""
     if type(value) is int:
         return True
     if isinstance(value, list):
-        return all(_is_numeric(item) for item in value)
+        return depth < _DEEPEST and all(_is_numeric(item, depth + 1) for item in value)
     if isinstance(value, str):
-        return bool(re.fullmatch(r"-?\d{1,20}", value))
+        return bool(_NUMBER.fullmatch(value))
     return isinstance(value, int | float) and math.isfinite(value)
 
 

@@ -147,7 +147,10 @@ class _Events:
         module = self.module
         order = np.argsort(module["id"], kind="stable")
         order = order[self.keep[order]]
-        heads = [(_PHASES.get(kind, "X"), category(kind)) for kind in module.kinds]
+        cats = [category(kind) for kind in module.kinds]
+        if self.redactor is not None:
+            cats = [self.redactor.category(cat) for cat in cats]
+        heads = [(_PHASES.get(kind, "X"), cat) for kind, cat in zip(module.kinds, cats, strict=True)]
         where = [f'"pid": {dumps(pid)}, "tid": {dumps(tid)}' for pid, tid in self.places]
         texts = {code: dumps(module.strings[code]) for code in np.unique(module["name"][order]).tolist() if code >= 0}
         for low in range(0, len(order), _PIECE):
@@ -181,9 +184,12 @@ class _Events:
         given: Sequence[Mapping[str, Any]] = [{}] * len(chunk)
         if source is not None:
             given = source.args(self.module["offset"][chunk], self.module["length"][chunk])
+        counters = self.module.is_kind("ctr.sample")[chunk].tolist()
         out = []
-        for own, number in zip(given, numbers, strict=True):
-            told = own if self.redactor is None else self.redactor.args(own)
+        for own, number, counter in zip(given, numbers, counters, strict=True):
+            told = own
+            if self.redactor is not None:
+                told = self.redactor.counter_args(own) if counter else self.redactor.args(own)
             args = {key: value for key, value in told.items() if key not in _JOINS}
             if number >= 0:
                 args |= dict.fromkeys(_JOINS, number)

@@ -18,6 +18,8 @@ from traceir.ir import Array
 
 SEPARATOR: Final = b",\n  "
 _BATCH: Final = 1 << 9
+_DEEPEST: Final = 100
+"""Levels of a value that are written where it has to be written anew in parts."""
 _BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 
 
@@ -36,18 +38,21 @@ def all_micros(ns: Array) -> list[str]:
 
 
 def dumps(value: Any) -> str:
-    """A value as strict JSON on one line: what JSON cannot hold (NaN, infinity, odd types) becomes null or text."""
+    """A value as strict JSON on one line: what JSON cannot hold (NaN, infinity, odd types) becomes null or text.
+
+    So does what nests too deep for the interpreter: what lies deeper than 100 levels becomes null then.
+    """
     try:
         return msgspec.json.encode(value).decode()
-    except (ValueError, TypeError, UnicodeEncodeError, msgspec.MsgspecError):
+    except (ValueError, TypeError, UnicodeEncodeError, RecursionError, msgspec.MsgspecError):
         return json.dumps(_plain(value), allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, depth + 1) for key, item in value.items()} if depth < _DEEPEST else None
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, depth + 1) for item in value] if depth < _DEEPEST else None
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int | bool) else str(value)

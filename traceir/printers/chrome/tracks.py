@@ -77,8 +77,11 @@ def _fits(stack: list[int], start: int, end: int) -> bool:
 
 
 def free_pid(module: Module) -> int:
-    """A number of a process that the module's file does not use."""
-    taken = {str(lane.pid) for lane in module.lanes} | set(module.meta.get("processes", {}))
+    """A number of a process that the module's file does not use, or uses for what an earlier run of this printer added.
+
+    What was added is replaced, so its number is free again: a second run gives the same text.
+    """
+    taken = {str(lane.pid) for lane in module.lanes} | (set(module.meta.get("processes", {})) - own_pids(module))
     pid = _FIRST_PID
     while str(pid) in taken:
         pid += 1

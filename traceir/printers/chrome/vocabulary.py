@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from traceir.printers.chrome.names import is_api, is_backward
+
 CATEGORIES: Final = frozenset({
     "cpu_op", "operator", "python_function", "user_annotation", "overhead", "cuda_runtime", "cuda_driver", "runtime",
     "driver", "mtia_runtime", "glow_runtime", "xpu_runtime", "xpu_driver", "hpu_op", "privateuse1_runtime",
@@ -14,46 +16,72 @@ CATEGORIES: Final = frozenset({
 })  # fmt: skip
 """Categories of the profiler, in lower case."""
 
+
+def made_of(words: str, *forms: str) -> str:
+    """The expression for any number of some words and forms in a row, at least one.
+
+    Possessive, with longer words before those that begin like them: what was read is never read in another way, so a
+    text is decided in O(n). No form may begin like a word that is not a part of it.
+    """
+    longest = sorted(map(re.escape, words.split()), key=len, reverse=True)
+    return f"(?:{'|'.join((*longest, *forms))})++"
+
+
 _NCCL: Final = (
-    r"n?r?ccl(?:Dev)?Kernel_(?:All|Reduce|Scatter|Gather|Broadcast|Send|Recv|To|Generic|Sum|Prod|Min|Max|Avg|Pre|Mul"
-    r"|Post|Div|RING|TREE|LL|128|SIMPLE|NVLS|COLLNET|CHAIN|DIRECT|PAT|bf16|f16|f32|f64|i8|i32|i64|u8|u32|u64|half|float"
-    r"|double|int8|int32|int64|uint8|int8_t|uint8_t|__nv_bfloat16|_|\d)+"
-    r"(?:\((?:ncclDevComm|ncclDevKernelArgsStorage|ncclWork|ncclWorkElem|unsigned|long|4096ul|[<>*, ])*\))?"
+    r"n?r?ccl(?:Dev)?Kernel_"
+    + made_of(
+        "All Reduce Scatter Gather Broadcast Send Recv To Generic Sum Prod Min Max Avg Pre Mul Post Div RING TREE LL "
+        "SIMPLE NVLS COLLNET CHAIN DIRECT PAT bf16 f16 f32 f64 i8 i32 i64 u8 u32 u64 half float double int8 int32 "
+        "int64 uint8 int8_t uint8_t __nv_bfloat16 _",
+        r"\d",
+    )
+    + r"(?:\((?:"
+    + made_of("ncclDevComm ncclDevKernelArgsStorage ncclWork ncclWorkElem unsigned long 4096ul", "[<>*, ]")
+    + r")?+\))?+"
 )
 _DEVICE: Final = (
-    r"Memcpy [DHP]to[DHP] \((?:Device|Host|Pinned|Pageable|Array|Unified|Unknown| |->)+\)|Memset \((?:Device|Unknown)\)"
+    rf"Memcpy [DHP]to[DHP] \({made_of('Device Host Pinned Pageable Array Unified Unknown ->', ' ')}\)"
+    r"|Memset \((?:Device|Unknown)\)"
     r"|(?:Event|Stream|Context|Device)(?: Wait)?(?: Event)?(?: Sync(?:hronize)?)?|event_wait|event_record"
 )
+EVALUATE: Final = "autograd::engine::evaluate_function: "
+"""What PyTorch writes before the name of a node that it runs backward."""
+_NODES: Final = r"torch::autograd::(?:AccumulateGrad|GraphRoot|CopySlices|CopyBackwards|Error|UndefinedGrad)"
 _OPS: Final = (
-    r"(?:aten|c10d|_c10d_functional|prim|torch::autograd|torch::distributed::reducer)::\w+|record_param_comms"
-    r"|autograd::engine::evaluate_function: (?:torch::autograd::\w+|[A-Z]\w*Backward\d+)|[A-Z]\w*Backward\d+"
-    r"|detach_?|Torch-Compiled Region: \d+/\d+|TorchDynamo Cache Lookup"
+    r"(?:aten|c10d|_c10d_functional|prim|torch::distributed::reducer)::\w+|record_param_comms"
+    rf"|(?:{EVALUATE})?{_NODES}|detach_?|Torch-Compiled Region: \d+/\d+|TorchDynamo Cache Lookup"
 )
-_APIS: Final = r"(?:cuda|hip|cu)[A-Z]\w*|Activity Buffer Request|Lazy Function Loading|Instrumentation|INVALID"
+_APIS: Final = r"Activity Buffer Request|Lazy Function Loading|Instrumentation|INVALID"
 _MARKS: Final = (
-    r"(?:nccl|rccl|gloo|mpi|ucc|xccl|hccl|c10d):_?(?:all|reduce|scatter|gather|to|broadcast|send|recv|wait|barrier|base"
-    r"|coalesced|tensor|into|_)+"
-    r"|Optimizer\.(?:step|zero_grad)#(?:SGD|Adam|AdamW|Adagrad|Adadelta|Adamax|NAdam|RAdam|RMSprop|Rprop|LBFGS|ASGD)\."
-    r"(?:step|zero_grad)"
-    r"|ProfilerStep\s*#\s*\d+|execute_(?:[\d()_]|context|generation|new|sq|sk)+"
-    r"|step\[(?:DECODE|PREFILL|EXTEND|MIXED|IDLE|bs=\d+|toks=\d+|[ ,])+\]"
+    r"(?:nccl|rccl|gloo|mpi|ucc|xccl|hccl|c10d):"
+    + made_of("all reduce scatter gather to broadcast send recv wait barrier base coalesced tensor into _")
+    + r"|Optimizer\.(?:step|zero_grad)#(?:SGD|Adam|AdamW|Adagrad|Adadelta|Adamax|NAdam|RAdam|RMSprop|Rprop|LBFGS|ASGD)"
+    r"\.(?:step|zero_grad)"
+    r"|ProfilerStep\s*#\s*\d+|execute_"
+    + made_of("context generation new sq sk ( ) _", r"\d")
+    + r"|step\["
+    + made_of("DECODE PREFILL EXTEND MIXED IDLE", r"bs=\d++", r"toks=\d++", "[ ,]")
+    + r"\]"
     r"|(?:(?:train|training|global|decode|prefill|engine|model|eval|generation)[ _.]?)?(?:step|iteration|iter|batch)"
     r"[ _#:=.]*\d+"
     r"|\[memory\]|(?:Iteration Start: |Trace )?PyTorch Profiler(?: \(0\))?|Record Window End"
     r"|Spans|Traces|process_name|process_labels|process_sort_index|thread_name|thread_sort_index|"
 )
-_BY_DIALECT: Final = {
+FORMS: Final = {
     dialect: re.compile("|".join(parts), re.ASCII)
     for dialect, parts in {
         "dev": (_NCCL, _DEVICE, _MARKS), "event": (_DEVICE,), "rt": (_APIS,), "host": (_OPS, _MARKS), "": (_MARKS,),
     }.items()
 }  # fmt: skip
+"""The forms of public names, by the dialect of the event's kind; those of APIs and backward nodes aside."""
 
 
 def is_public(text: str, kind: str = "") -> bool:
     """Whether a name is one that a runtime, a framework or the profiler itself gives to such a kind of event, whole."""
-    form = _BY_DIALECT.get(kind.partition(".")[0], _BY_DIALECT[""])
-    return form.fullmatch(text) is not None
+    dialect = kind.partition(".")[0]
+    if FORMS.get(dialect, FORMS[""]).fullmatch(text) is not None:
+        return True
+    return (dialect == "rt" and is_api(text)) or (dialect == "host" and is_backward(text.removeprefix(EVALUATE)))
 
 
 PLACES: Final = re.compile(r"(?:GPU|CPU|gpu|cuda|[Ss]tream|[Dd]evice|[Tt]hread)?[ :_]?-?\d+ ?|CPU|")
@@ -71,11 +99,16 @@ NUMBERS: Final = frozenset({
 """Arguments that stay if they are numbers, or lists of numbers."""
 
 TEXTS: Final = {
-    "dtype": re.compile(r"(?:c10::)?(?:B?Float|Double|Half|Byte|Char|Short|Int|Long|Bool|U?Int|e\dm\d|fn|uz|_|\d)+"),
+    "dtype": re.compile(
+        "(?:c10::)?" + made_of("BFloat Float Double Half Byte Char Short Int Long Bool UInt fn uz _", r"e\dm\d", r"\d"),
+        re.ASCII,
+    ),
     "Collective name": re.compile(
-        r"(?:all|reduce|scatter|gather|to|broadcast|oop|send|recv|wait|barrier|base|coalesced|into|tensor|init|single"
-        r"|sparse|monitored|v|_)+",
-        re.IGNORECASE,
+        made_of(
+            "all reduce scatter gather to broadcast oop send recv wait barrier base coalesced into tensor init single "
+            "sparse monitored v _"
+        ),
+        re.IGNORECASE | re.ASCII,
     ),
     "Process Group Name": re.compile(r"\d*"),
     "Process Group Description": re.compile(r"default_pg|undefined|(?:mesh_)?(?:tp|dp|pp|ep|cp|sp|fsdp|ddp)\d*"),
@@ -102,11 +135,14 @@ DEVICE: Final = frozenset({
     "sharedMemPerBlockOptin", "sharedMemPerMultiprocessor", "maxSharedMemoryPerMultiProcessor",
 })  # fmt: skip
 """Properties of a device that stay, as numbers; its `name`, which is its model, does too."""
-MODEL: Final = re.compile(
-    r"(?:NVIDIA|AMD|Intel|Tesla|GeForce|Quadro|Instinct|Radeon|Data Center|GPU|Max|RTX|GTX|PCIe|SXM\d?|HBM\d?e?|NVL|GB"
-    r"|Ti|OAM|Graphics|Ada|Generation|[A-Z]{1,3}\d{1,4}[A-Za-z]{0,2}|\d+|[ -])*"
+_MODEL_WORDS: Final = (
+    "NVIDIA|AMD|Intel|Tesla|GeForce|Quadro|Instinct|Radeon|Data|Center|GPU|Max|RTX|GTX|PCIe|SXM|HBM|NVL|Ti|OAM"
+    "|Graphics|Ada|Generation"
 )
-BACKEND: Final = re.compile(r"(?:nccl|gloo|mpi|ucc|rccl|xccl|hccl|cpu|cuda|[:,])*")
+_MODEL_CODES: Final = r"[A-Z]{1,3}\d{1,4}[A-Za-z]{0,2}|\d{1,5}(?:GB)?"
+MODEL: Final = re.compile(rf"[ -]*+(?:(?:{_MODEL_WORDS}|{_MODEL_CODES})(?:[ /-]++|\Z))*+", re.ASCII)
+"""Words that models of devices have in their names, and codes: up to three capitals, four digits, two letters."""
+BACKEND: Final = re.compile(f"(?:{made_of('nccl gloo mpi ucc rccl xccl hccl cpu cuda', '[:,]')})?+")
 VERSION: Final = re.compile(r"[\d.]+")
 
 WORDS: Final = frozenset({
@@ -126,6 +162,16 @@ WORDS: Final = frozenset({
     "unknown", "up", "v", "value",
 })  # fmt: skip
 """Words of the passes' own labels. Any other word in what they found may come from the input."""
+COLUMNS: Final = frozenset({
+    "algorithm", "basis", "blame", "busy", "by", "bytes", "call", "checks", "class", "coll", "composite", "confidence",
+    "confirmed", "conflict", "cover", "direction", "dtype", "dur", "elements", "end", "entry", "event", "events",
+    "evidence", "exact", "exposed", "extra", "fold", "foreign", "form", "group", "guessed", "hidden", "idle", "in",
+    "infer", "instance", "instances", "is", "kernels", "kind", "label", "lane", "level", "library", "mark", "median",
+    "member", "next", "note", "ns", "of", "out", "overlap", "p10", "p90", "per", "phase", "polling", "present", "prev",
+    "protocol", "ranks", "reason", "region", "role", "scope", "sequence", "size", "source", "span", "start", "symbol",
+    "template", "text", "time", "total", "tree", "variant", "wait",
+})  # fmt: skip
+"""Further words of the names of the passes' own columns, which are the keys of what they found."""
 
 ROLES: Final = {
     "gemm": "gemm", "gemm-aux": "splitk_reduce", "moe-gemm": "grouped_gemm", "moe-route": "moe_align",
