@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+from pathlib import Path
+from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
 import traceir as tir
 from tests.build import Ev, module
-from tests.passing.toys import ALL, Alpha, column, doing
-from traceir.errors import PassError
+from tests.passing.toys import ALL, Alpha, Beta, column, doing
+from traceir.cli.main import main
+from traceir.errors import PassError, UsageError
 from traceir.ir.verify import RULES
-from traceir.passing import PassContext, PassManager
-from traceir.passing.instruments import Remarks, TimingTree, Verify
+from traceir.passing import Fact, PassContext, PassManager
+from traceir.passing.instruments import Print, Remarks, Statistics, TimingTree, Verify
+from traceir.text import parse
 
 
 def small() -> tir.Module:
@@ -146,3 +152,146 @@ def test_instruments_compose() -> None:
     PassManager((writes,), ALL, instruments=[checked, TimingTree(stream=out), Remarks(stream=out)]).run(small())
     assert checked.violations == ()
     assert "broken" in out.getvalue()
+
+
+class TestPrint:
+    """`Print`."""
+
+    def printed(self, **options: object) -> str:
+        out = io.StringIO()
+        instrument = Print(stream=out, **options)  # type: ignore[arg-type]
+        PassManager.parse("alpha,beta", registry=ALL, instruments=[instrument]).run(small())
+        return out.getvalue()
+
+    def test_the_module_is_printed_after_the_passes_named(self) -> None:
+        """As text that can be read back, with a comment that says where in the run it is."""
+        text = self.printed(passes=("beta",))
+        assert text.startswith('// after beta\n#[traceir "1"]\nmodule @test ')
+        assert text.count("module @") == 1
+        assert parse(text, registry=ALL).annotations.keys() == {"alpha.a", "beta.b"}
+
+    @pytest.mark.parametrize(
+        ("when", "heads"),
+        [
+            ("after", ["// after alpha", "// after beta"]),
+            ("before", ["// before alpha", "// before beta"]),
+            ("both", ["// before alpha", "// after alpha", "// before beta", "// after beta"]),
+            ("changed", ["// after alpha", "// after beta"]),
+            ("failure", []),
+        ],
+    )
+    def test_when_it_is_printed(self, when: str, heads: list[str]) -> None:
+        """All passes, if none is named."""
+        assert [line for line in self.printed(when=when).splitlines() if line.startswith("//")] == heads
+
+    def test_only_what_changed_and_what_failed(self) -> None:
+        """A pass that gives back what it got is passed over; one that fails shows what it was given."""
+        out = io.StringIO()
+        passes = (doing(lambda m: m), Alpha(), doing(negative))
+        instruments = [Print(when="changed", stream=out), Print(when="failure", stream=out)]
+        with pytest.raises(PassError):
+            PassManager(passes, ALL, instruments=instruments).run(small())
+        heads = [line for line in out.getvalue().splitlines() if line.startswith("//")]
+        assert heads == ["// after alpha", "// before the failing broken"]
+
+    def test_a_window_and_a_limit(self) -> None:
+        """What is left out is said; so is a window that is not there yet."""
+        text = self.printed(passes=("alpha",), limit=1)
+        assert text.startswith("// after alpha: Only the first 1 of 2 events")
+        assert len(parse(text, registry=ALL)) == 1
+        assert len(parse(self.printed(passes=("alpha",), window="%1"), registry=ALL)) == 1
+        missing = self.printed(passes=("alpha",), window="layer.3")
+        assert missing.startswith("// after alpha: There is no region or lane layer.3")
+        assert len(parse(missing, registry=ALL)) == 0
+
+    def test_a_folder_gets_a_file_for_each(self, tmp_path: Path) -> None:
+        """Numbered in the order of the run, so that two can be compared by any tool."""
+        assert self.printed(folder=str(tmp_path / "ir"), when="both") == ""
+        names = sorted(path.name for path in (tmp_path / "ir").iterdir())
+        assert names == ["001_alpha.tir", "001_alpha_before.tir", "002_beta.tir", "002_beta_before.tir"]
+        text = (tmp_path / "ir" / "002_beta.tir").read_text("utf-8")
+        assert "beta.b" in text
+        (tmp_path / "a").write_text("")
+        with pytest.raises(UsageError, match=r"^The folder .*a cannot be made: File exists\.$"):
+            self.printed(folder=str(tmp_path / "a"))
+
+
+class TestStatistics:
+    """`Statistics`."""
+
+    def test_each_instance_has_its_figures(self) -> None:
+        """The headline of its report, and what it counted itself."""
+
+        @attrs.frozen
+        class Found(tir.Report):
+            total: int
+
+            def headline(self) -> list[Fact]:
+                share = Fact("hidden", 0.631, "share", of="communication")
+                return [Fact("sum", self.total, "ns"), share, Fact("steps", None, note="no marks")]
+
+        @attrs.frozen
+        class Own(Alpha):
+            """Report and count."""
+
+            def run(self, module: tir.Module, context: PassContext) -> tir.Module:
+                context.count("own", "events seen", len(module) * self.scale)
+                context.count("other", "of nobody")
+                return super().run(module, context)
+
+            def report(self, module: tir.Module) -> tir.Report:
+                return Found(int(module["alpha.a"].sum()))
+
+        out = io.StringIO()
+        instrument = Statistics(stream=out)
+        PassManager((Own(), Own(3), Beta()), ALL, instruments=[instrument]).run(small())
+        assert out.getvalue().splitlines() == [
+            "own: sum 5 ns, hidden 63.1 % of communication, steps unknown (no marks), events seen 2",
+            "own{scale=3}: sum 15 ns, hidden 63.1 % of communication, steps unknown (no marks), events seen 6",
+            "beta: no figures",
+        ]
+        first = instrument.figures()[0]
+        assert first["counts"] == {"events seen": 2}
+        assert first["statistics"][0] | {"label": "sum", "value": 5} == first["statistics"][0]
+
+
+class TestLog:
+    """`--log`: what the instruments noted, as one JSON file."""
+
+    EXAMPLE = str(Path(__file__).parents[2] / "examples" / "decoder_tp8_graph.json.gz")
+
+    def log(self, tmp_path: Path, *more: str, code: int = 0) -> dict[str, Any]:
+        path = tmp_path / "log.json"
+        assert main(["run", "-q", "--log", str(path), "-o", str(tmp_path / "out"), *more, self.EXAMPLE]) == code
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return found
+
+    def test_each_pass_has_what_was_asked_for(self, tmp_path: Path) -> None:
+        """Inserted ones too, with all options."""
+        plain = self.log(tmp_path)
+        assert plain["schema"] == "traceir.log/1"
+        assert [row["pass"] for row in plain["passes"]] == ["infer", "group", "collectives", "overlap", "gaps"]
+        assert plain["passes"][3].keys() == {"pass", "text", "failed"}
+        whole = self.log(tmp_path, "--timing", "--diff", "--statistics", "--remarks", "--disable", "gaps")
+        row = whole["passes"][3]
+        assert row["text"] == "overlap{versus=compute,fused=third,unknown_warn=0.05}"
+        assert row["events"] == 6578
+        assert row["events_per_s"] > 0
+        assert row["new_bytes"] > 0
+        assert [change["name"] for change in row["diff"]["columns"]][:2] == ["overlap.exposed", "overlap.hidden_by"]
+        assert {fact["label"] for fact in row["statistics"]} >= {"span", "exposed"}
+        assert row["remarks"] == []
+        assert whole["skipped"] == [{"pass": "gaps", "reason": "disabled"}]
+
+    def test_a_failure_is_in_it(self, tmp_path: Path) -> None:
+        """With the error; what ran before has its figures."""
+        (tmp_path / "bad.py").write_text(
+            "import attrs\nimport traceir as tir\n\n@attrs.frozen\nclass Bad(tir.Pass):\n    'Fail.'\n"
+            "    reads = ('infer.role',)\n    def run(self, m, c):\n        return 1 // 0\n"
+        )
+        asked = ["--timing", "--plugin", str(tmp_path / "bad.py"), "--passes", "bad"]
+        found = self.log(tmp_path, *asked, "--instrument", f"reproducer{{path={tmp_path / 'r.tir'}}}", code=4)
+        first, second = found["passes"]
+        assert first["wall_s"] > 0
+        assert (second["failed"], second["wall_s"]) == (True, None)
+        assert second["error"].startswith("The pass bad failed: ZeroDivisionError")

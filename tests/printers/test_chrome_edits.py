@@ -284,6 +284,55 @@ def test_any_damage_gives_a_sound_document(damage: list[tuple[int, int]]) -> Non
         assert differences(module, load_text(Path(folder), text)) == []
 
 
+_ESCAPED = [rf'"{chr(92)}u{ord(letter):04x}{rest}"' for letter, rest in (("t", "s"), ("d", "ur"))]
+
+
+@given(st.integers(-(10**6), 10**15), st.integers(0, 10**9), _ARGS, st.booleans(), st.booleans())
+def test_keys_with_escapes_are_edited_too(ts: int, dur: int, args: str, one: bool, other: bool) -> None:
+    """`t` as an escape is `t` still; keys of that name in arguments are not touched, whatever stands first."""
+    keys = [
+        spelled if odd else plain for spelled, plain, odd in zip(_ESCAPED, ('"ts"', '"dur"'), (one, other), strict=True)
+    ]
+    raw = f'{{"args": {args}, {keys[0]}: 3.25, {keys[1]}: "4" }}'.encode()
+    at = np.array([0]), np.array([len(raw)])
+    text, _, ends = edit(
+        Elements(0, 0, raw, *at, np.array([3250]), np.array([4000]), [None], True),
+        Times(np.array([ts]), np.array([dur])),
+    )
+    found = json.loads(text, parse_float=Decimal)
+    assert int(ends[0]) == len(text)
+    assert (found["ts"] * 1000, Decimal(found["dur"]) * 1000) == (ts, dur)
+    assert found["args"] == json.loads(args)
+
+
+@pytest.mark.parametrize("number", ['"40"', '" 40 "', '"4\\u0030"', "4e1", "40.000"])
+def test_odd_spellings_of_numbers_are_edited(number: str, tmp_path: Path) -> None:
+    """Whatever the frontend takes for a time is edited, and the document stays sound."""
+    module = load(tmp_path, _lines(LAUNCH + '"ts": 1, "dur": 2}', KERNEL + f'"ts": {number}, "dur": "3"}}'))
+    if len(module) == 2:
+        found = events_of(render(shifted(module, 4_000, 5_001)))
+        assert float(found[1]["ts"]) == 34.999
+
+
+@pytest.mark.parametrize("raw", ['{"x": 1}', r'{"args": {"ts": 1, "dur": 2}, "\u0041": 3}', "{}"])
+@pytest.mark.parametrize("key", ["ts", "dur"])
+def test_a_time_that_cannot_be_edited_is_said(raw: str, key: str) -> None:
+    """An element without the number that was read of it, if there ever is one: a sentence, and what to do."""
+    at = np.array([0]), np.array([len(raw)])
+    part = Elements(41, 0, raw.encode(), *at, np.array([3250]), np.array([4000]), [None], True)
+    times = Times.none(1)
+    getattr(times, key)[0] = 7_000
+    with pytest.raises(tir.InputError, match=rf'The time of %41 cannot be edited: its text has no "{key}" of its own'):
+        edit(part, times)
+
+
+def test_a_second_reading_of_an_escaped_key(tmp_path: Path) -> None:
+    """The whole printer on a key with an escape, and a key of that name in its arguments."""
+    event = KERNEL + '"t\\u0073": 40, "dur": 3, "args": {"ts": 5}}'
+    module = load(tmp_path, _lines(LAUNCH + '"ts": 1, "dur": 2}', event))
+    assert events_of(render(shifted(module, 4_000, 5_000)))[1]["ts"] == 35
+
+
 def test_a_hand_made_stream_of_calls_and_kernels_nests(tmp_path: Path) -> None:
     """What a document of our own builders gives is proper by the rules that the tests check with."""
     events = [call("cudaLaunchKernel", 1, 2, 1), kernel("gemm", 5, 2, 1), op("a", 1, 9)]

@@ -16,7 +16,8 @@ KINDS = ("dev.kernel", "event.wait", "rt.call", "host.op", "")
 _FORMS = {
     **{f"names of {dialect}": form for dialect, form in vocabulary.FORMS.items()},
     **{f"argument {key}": form for key, form in vocabulary.TEXTS.items()},
-    "places": vocabulary.PLACES, "model": vocabulary.MODEL, "backend": vocabulary.BACKEND, "version": vocabulary.VERSION,
+    "places": vocabulary.PLACES, "model": vocabulary.MODEL, "backend": vocabulary.BACKEND,
+    "version": vocabulary.VERSION,
 }  # fmt: skip
 _PIECES = sorted(
     {piece for form in _FORMS.values() for piece in re.findall(r"[A-Za-z0-9]+|[^A-Za-z0-9\\]", form.pattern)}

@@ -1,0 +1,89 @@
+"""`traceir why`: value, meaning, pass with its options, and what it was made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from traceir.cli.main import main
+
+EXAMPLE = str(Path(__file__).parents[2] / "examples" / "decoder_tp8_graph.json.gz")
+
+
+def asked(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> list[str]:
+    assert main(["why", "-q", *words, EXAMPLE]) == code
+    said = capsys.readouterr()
+    return (said.err if code else said.out).splitlines()
+
+
+def test_a_value_is_traced_to_its_pass_and_what_that_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the options, those that are not at their defaults marked."""
+    lines = asked(capsys, "--passes", "overlap{versus=any}", "%5196", "overlap.exposed")
+    assert lines[0].startswith("%5196 = dev.kernel('ncclDevKernel_AllReduce_Sum_bf16_RING_LL(")
+    assert lines[1] == "  overlap.exposed = 687402 ns"
+    assert lines[3:5] == ["    It is derived.", "  by overlap{versus=any} (pass 3 of 3)"]
+    assert lines[5].startswith("    versus=any, not the default: What hides communication")
+    assert lines[6].startswith("    fused=third: ")
+    assert lines[8] == "  from ts, dur, kind, lane, live of the events, and:"
+    assert '    infer.role = "all-reduce" (by infer)' in lines
+    assert "    coll.library: a column of table:collectives (by collectives)" in lines
+    assert "    tree.steps: not there" in lines
+
+
+def test_a_place_in_a_tree_is_its_region(capsys: pytest.CaptureFixture[str]) -> None:
+    """By name, as windows take it."""
+    assert asked(capsys, "--passes", "group", "5196", "tree.layers")[1] == "  tree.layers = @stack.0.layer.0.attention"
+
+
+def test_null_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the words of the declaration."""
+    lines = asked(capsys, "%5174", "overlap.exposed")
+    assert lines[1] == "  overlap.exposed = null"
+    assert lines[3].startswith("    Here it is null: ")
+
+
+def test_a_text_that_records_its_passes_is_explained_as_it_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing runs again; a pass that is not installed is named, and what it reads is unknown."""
+    path = tmp_path / "a.tir"
+    path.write_text(
+        '#[traceir "1"]\nmodule @m {\n  lane @g : dev.stream;\n  pass p1 = theirs{a=2};\n'
+        '  column theirs.cost : event<i64, ns> by p1 {doc="What it cost."};\n'
+        '  %7 = dev.kernel("k") @g [0 +5] {theirs.cost=3};\n}\n'
+    )
+    assert main(["why", "%7", "theirs.cost", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "%7 = dev.kernel('k') @g [0 +5]",
+        "  theirs.cost = 3 ns",
+        "    What it cost.",
+        "    It is derived.",
+        "  by theirs{a=2} (pass 1 of 1)",
+        "    The pass is not installed, so what it reads is unknown.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["%9999999", "overlap.exposed"], "There is no event %9999999 in this trace."),
+        (["x", "overlap.exposed"], "The event 'x' is no id; write it as %8812."),
+        (["%5196", "ts"], "The column ts is what the source recorded; no pass wrote it."),
+        (
+            ["%5196", "group.reason"],
+            "The column group.reason is one of module, not of events; "
+            "name one of events, or print the table with --emit tir.",
+        ),
+    ],
+)
+def test_what_cannot_be_explained_is_said(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a sentence, and nothing is printed before."""
+    assert asked(capsys, *words, code=2) == [f"traceir: {message}"]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_column_that_nobody_wrote_is_offered_its_neighbours(capsys: pytest.CaptureFixture[str]) -> None:
+    """The names that are there."""
+    (line,) = asked(capsys, "%5196", "overlap.exposd", code=2)
+    assert line.startswith("traceir: No pass that ran wrote a column overlap.exposd; did you mean overlap.exposed")
