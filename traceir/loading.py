@@ -108,13 +108,22 @@ def _decoded(name: str, raw: bytes) -> Head:
 def _sniff(head: Head, registry: Registry) -> type[Frontend]:
     if not head.raw:
         raise InputError(f"The input {head.path} is empty (0 bytes).")
-    scored = sorted(
-        ((entry.load().sniff(head), name) for name, entry in registry.all("frontends")), key=lambda pair: -pair[0]
-    )
+    known = registry.loaded("frontends")
+    scored = sorted(((_score(cls, head, name, registry), name) for name, cls in known), key=lambda pair: -pair[0])
     if not scored or scored[0][0] <= 0:
         raise InputError(f"The input {head.path} is no trace that any frontend knows: it begins {_excerpt(head)}.")
     found: type[Frontend] = registry.find("frontends", scored[0][1])
     return found
+
+
+def _score(cls: type[Frontend], head: Head, name: str, registry: Registry) -> float:
+    """How sure a frontend is; one that fails at it knows nothing, and stops nobody else."""
+    try:
+        return cls.sniff(head)
+    except Exception as error:  # a plug-in may fail in any way
+        said = f"{type(error).__name__}: {error}".rstrip(".")
+        registry.leave_out("frontends", name, f"The frontend {name} cannot tell what it reads: {said}.")
+        return 0
 
 
 def _one_trace(name: str) -> str:

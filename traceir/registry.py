@@ -192,6 +192,10 @@ class Registry:
         self.contested[space, name] = sentence
         self._leave_out(sentence, *(entry.provider for entry in (first, *others)))
 
+    def leave_out(self, group: Group, name: str, sentence: str) -> None:
+        """Note that something installed does not work, as a sentence that the command line shows."""
+        self._leave_out(sentence, self.entries[group][name].provider)
+
     def _leave_out(self, sentence: str, *providers: str) -> None:
         fault = Fault(tuple(dict.fromkeys(providers)), _line(sentence))
         if fault not in self.faults:  # its tables of passes and of frontends may fail for one reason

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from traceir.printers.chrome import vocabulary
 from traceir.printers.chrome.names import is_api, is_backward
 
+from ..conftest import ROOT
+
 KINDS = ("dev.kernel", "event.wait", "rt.call", "host.op", "")
 _FORMS = {
     **{f"names of {dialect}": form for dialect, form in vocabulary.FORMS.items()},
@@ -149,3 +151,18 @@ def test_models_stay(name: str) -> None:
 def test_other_names_of_devices_do_not(name: str) -> None:
     """A word that no vendor uses."""
     assert not vocabulary.MODEL.fullmatch(name)
+
+
+def test_the_documentation_lists_exactly_the_keys_that_stay() -> None:
+    """Of arguments, metadata and devices."""
+    text = (ROOT / "docs" / "chrome.md").read_text("utf-8")
+    listed = {
+        found[1]: set(re.findall(r"`([^`]+)`", re.sub(r"\s+", " ", found[2])))
+        for found in re.finditer(r"^- (numbers|texts|metadata|devices): ([^;]*?)[;.]$", text, re.MULTILINE)
+    }
+    assert listed == {
+        "numbers": set(vocabulary.NUMBERS),
+        "texts": set(vocabulary.TEXTS),
+        "metadata": set(vocabulary.VERSIONS),
+        "devices": vocabulary.DEVICE | {"name"},
+    }

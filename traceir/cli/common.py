@@ -51,8 +51,12 @@ def chosen(group: Group, text: str, known: Registry) -> Any:
 
 def read(arguments: argparse.Namespace, known: Registry) -> Module:
     """The input's module, with progress on standard error if it takes over a second."""
+    said = len(known.broken)
     with _progress(arguments) as report:
-        return load(arguments.input, frontend=arguments.frontend, registry=known, progress=report)
+        module = load(arguments.input, frontend=arguments.frontend, registry=known, progress=report)
+    for sentence in known.broken[said:]:  # found out when they were asked whether the file is theirs
+        print(f"traceir: {sentence}", file=sys.stderr)
+    return module
 
 
 def note(arguments: argparse.Namespace, sentence: str | None) -> None:

@@ -13,17 +13,27 @@ from traceir.passing.instruments.timing import TimingTree
 from traceir.passing.instruments.verifying import Verify
 
 INSTRUMENTS = {
-    "culprit": ("traceir.passing.instruments.culprit:Culprit", "Print the event at which a pass failed."),
-    "diff": ("traceir.passing.instruments.diff:Diff", "Print what each pass changed."),
-    "print": ("traceir.passing.instruments.printing:Print", "Print the module before or after passes."),
-    "remarks": ("traceir.passing.instruments.remarks:Remarks", "Print what passes have to say of what they did."),
-    "reproducer": (
-        "traceir.passing.instruments.reproducer:Reproducer",
-        "Write a small text that fails the same way when a pass fails.",
+    "culprit": (
+        f"{__name__}.culprit:Culprit",
+        "When a pass fails at an event, print the event with what lies around it.",
     ),
-    "statistics": ("traceir.passing.instruments.statistics:Statistics", "Print the figures that each pass reports."),
-    "timing-tree": ("traceir.passing.instruments.timing:TimingTree", "Print what each pass and analysis cost."),
-    "verify": ("traceir.passing.instruments.verifying:Verify", "Check the rules of the IR around each pass."),
+    "diff": (f"{__name__}.diff:Diff", "Print what each pass changed."),
+    "print": (f"{__name__}.printing:Print", "Print the module around passes, as text: a page of it, or a window."),
+    "progress": (f"{__name__}.progress:Progress", "Say on a terminal which pass runs."),
+    "remarks": (f"{__name__}.remarks:Remarks", "Print what passes have to say of what they did or did not do."),
+    "reproducer": (
+        f"{__name__}.reproducer:Reproducer",
+        "When a pass fails, write a small text that fails the same way.",
+    ),
+    "statistics": (
+        f"{__name__}.statistics:Statistics",
+        "Print the figures that each pass reports, and what it counted.",
+    ),
+    "timing-tree": (
+        f"{__name__}.timing:TimingTree",
+        "Print what each pass cost, and below it each analysis that it got.",
+    ),
+    "verify": (f"{__name__}.verifying:Verify", "Check the rules of the IR on the input and after each pass."),
 }
 """What `--instrument` knows, as the entry point group `traceir.instruments` has it."""
 

@@ -18,9 +18,10 @@ from traceir.passing.report import to_json
 
 @attrs.define(eq=False)
 class Diff(Instrument):
-    """Print what each pass changed: columns added (+), changed (~) and gone (-), regions, removed events.
+    """Print what each pass changed.
 
-    `no change` is printed exactly if every column is the one it was, which needs no comparison of values.
+    Columns added (+), changed (~) and gone (-), with the first cells; regions; removed events. `no change` is printed
+    exactly if every column is the one it was, which needs no comparison of values.
     """
 
     most: int = option(3, help="The most cells of a column that are shown.", least=0)
@@ -47,7 +48,12 @@ def lines(changes: Changes) -> Iterator[str]:
     """The changes as text, a line each."""
     if not changes:
         yield "no change"
+    empty = {one.domain: one.what for one in changes.columns if one.rows == 0 and one.domain.startswith("table:")}
+    for domain, what in empty.items():
+        yield f"{what} {domain}  no rows"
     for one in changes.columns:
+        if one.domain in empty and one.rows == 0:
+            continue
         yield f"{one.what} {one.name} : {one.domain}  {_cells(one)}"
     for tree, kind, count in changes.regions:
         yield f"+ tree {tree}: {count} {kind}"

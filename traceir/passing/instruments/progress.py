@@ -17,7 +17,10 @@ _PATIENCE_S = 1.0
 
 @attrs.define(eq=False)
 class Progress(Instrument):
-    """Say on a terminal which pass runs, one line redrawn, once a run has taken longer than a second."""
+    """Say on a terminal which pass runs.
+
+    One line, redrawn, once a run has taken longer than a second.
+    """
 
     _plan: list[str] = attrs.field(factory=list, init=False, repr=False)
     _done: int = attrs.field(default=0, init=False, repr=False)

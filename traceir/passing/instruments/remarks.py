@@ -17,7 +17,10 @@ from traceir.passing.options import option
 
 @attrs.define(eq=False)
 class Remarks(Instrument):
-    """Print what passes have to say of what they did or did not do, the same sentence once with its count."""
+    """Print what passes have to say of what they did or did not do.
+
+    The same sentence stands there once, with its count and the first event concerned.
+    """
 
     kind: Literal["all", "note", "missed"] = option("all", help="Which remarks: notes, what was missed, or all.")
     most: int = option(50, help="The most lines; what is left out is counted.", least=0)

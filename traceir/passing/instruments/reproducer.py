@@ -30,12 +30,13 @@ _NUMBER: Final = re.compile(r"%?-?\d[\d.,:]*")
 
 @attrs.define(eq=False)
 class Reproducer(Instrument):
-    """When a pass fails, write a text that fails the same way: what the pass was given, and what was still to run.
+    """When a pass fails, write a small text that fails the same way.
 
-    The text holds a slice, closed under launches and parents, that is small and of which the pass still says the
-    same (numbers apart): each slice is tried before it is taken, first around the event that the error names, then
-    halves in order of time, ever smaller ones while the budget lasts. `traceir run FILE` reads it and runs the
-    recorded rest of the pipeline. Nothing is written for a UsageError, which is no failure of a pass.
+    It says what the pass was given and what was still to run. The text holds a slice, closed under launches and
+    parents, that is small and of which the pass still says the same (numbers apart): each slice is tried before it
+    is taken, first around the event that the error names, then halves in order of time, ever smaller ones while the
+    budget lasts. `traceir run FILE` reads it and runs the recorded rest of the pipeline. Nothing is written for a
+    UsageError, which is no failure of a pass.
     """
 
     path: str | None = option(None, help="The file to write; default: a new one among the temporary files.")

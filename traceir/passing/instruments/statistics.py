@@ -17,9 +17,10 @@ from traceir.passing.report import Fact, to_json
 
 @attrs.define(eq=False)
 class Statistics(Instrument):
-    """Print the figures that each pass reports, and what it counted: for each instance that ran, inserted ones too.
+    """Print the figures that each pass reports, and what it counted.
 
-    The figures are the headline of the pass's report; counts are those made by `PassContext.count`.
+    A line for each instance that ran, inserted ones too. The figures are the headline of the pass's report; counts are
+    those made by `PassContext.count`.
     """
 
     rows: list[tuple[str, tuple[Fact, ...], dict[str, int]]] = attrs.field(factory=list, init=False)

@@ -22,11 +22,12 @@ class _Row:
 
 @attrs.define(eq=False)
 class TimingTree(Instrument):
-    """Print what each pass cost, and below it each analysis that it got, marked `(A)`.
+    """Print what each pass cost, and below it each analysis that it got.
 
-    Columns: wall time with its share, CPU time, events per second of wall time, MB of new columns. The time of a pass
-    includes that of the analyses that were computed for it; one kept from before is `kept`. Nothing is printed before
-    the end of the run (or the failure that ends it), so the table is in one piece.
+    Analyses are marked `(A)`. Columns: wall time with its share, CPU time, events per second of wall time, MB of new
+    columns. The time of a pass includes that of the analyses that were computed for it; one kept from before is
+    `kept`. Nothing is printed before the end of the run (or the failure that ends it), so the table is in one
+    piece.
     """
 
     rows: list[_Row] = attrs.field(factory=list, init=False)

@@ -17,7 +17,7 @@ from traceir.passing.options import Duration, option
 
 @attrs.define(eq=False)
 class Verify(Instrument):
-    """Check the rules of the IR on the input and after each pass, and fail the pass that broke one.
+    """Check the rules of the IR on the input and after each pass.
 
     Rules of level `error` raise a PassError that names the pass, the rule and the first event. What the input
     itself breaks is raised before any pass runs. Warnings and infos are collected in `violations`: those of the last
