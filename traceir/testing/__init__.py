@@ -20,6 +20,7 @@ from traceir.testing.checks import assert_equal, assert_sound
 from traceir.testing.declarations import findings, pass_records
 from traceir.testing.editing import edited
 from traceir.testing.events import lanes
+from traceir.testing.goldens import GoldenCase, assert_golden, golden_cases
 from traceir.testing.modules import modules
 from traceir.testing.passes import assert_pass
 from traceir.testing.streams import DeviceStreams, device_streams, times
@@ -28,12 +29,15 @@ from traceir.testing.texts import HOSTILE, json_values, plain_texts, texts
 __all__ = [
     "HOSTILE",
     "DeviceStreams",
+    "GoldenCase",
     "assert_equal",
+    "assert_golden",
     "assert_pass",
     "assert_sound",
     "device_streams",
     "edited",
     "findings",
+    "golden_cases",
     "json_values",
     "lanes",
     "modules",
