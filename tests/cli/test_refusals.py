@@ -183,6 +183,7 @@ def test_a_plugin_pass_that_fails_is_named(folder: Path, capsys: pytest.CaptureF
     asked = ["--plugin", "broken.py", "--passes", "broken", "--instrument", "reproducer{path=repro.tir}"]
     assert main(["run", *asked, "good.json"]) == 4
     failure = "traceir: The pass broken failed: ZeroDivisionError: integer division or modulo by zero.\n"
+    failure += "  It failed in broken.py, line 8: return 1 // 0\n"
     assert capsys.readouterr().err == (
         "traceir: A text of 1 event that fails the same way is in repro.tir.\n" + failure
     )

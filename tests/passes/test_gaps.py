@@ -150,7 +150,7 @@ def judge(
     return ("queue_latency" if size <= OPTIONS["queue"] else "unexplained"), parts
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.lists(LAUNCHES, max_size=12), ORPHANS)
 def test_every_gap_is_found_and_judged_as_the_rules_say(
     calls: list[Launched], orphans: list[tuple[int, int, str]]

@@ -67,7 +67,7 @@ ERRORS = {
     "alpha{scale}": f"The pipeline cannot be read at column 7; {HOW}:\n  alpha{{scale}}\n        ^",
     "alpha{scale=1": f"The pipeline cannot be read at column 14; {HOW}:\n  alpha{{scale=1\n               ^",
     "alpha beta": f"The pipeline cannot be read at column 7; {HOW}:\n  alpha beta\n        ^",
-    "Alpha": f"The pipeline cannot be read at column 1; {HOW}:\n  Alpha\n  ^",
+    "Alpha": "There is no pass 'Alpha'; did you mean alpha.",
     "alphascale=1": (
         "The pipeline 'alphascale=1' reads as if your shell expanded the braces (at 'alphascale=1'): "
         "quote the pipeline, as in --passes 'name{key=value}'."

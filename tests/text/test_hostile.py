@@ -284,7 +284,7 @@ def torn_text_is_read_or_refused(text: str) -> None:
             assert_equal(module, parse(text_of(module, form), registry=REGISTRY))
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(torn())
 def test_a_text_that_is_torn_is_read_or_refused(text: str) -> None:
     """What is read in spite of all is a module like any other."""

@@ -180,7 +180,7 @@ def the_regular_expression_takes_nothing_else(text: str, at: int) -> None:
     assert exact(found) == exact(known)
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(written(), st.integers(0, 1000))
 def test_the_regular_expression_takes_nothing_that_the_grammar_refuses(text: str, at: int) -> None:
     """Whatever is written: it agrees with the grammar, or leaves it to the grammar."""
@@ -313,7 +313,7 @@ def stored(value: Any, decimal: bool) -> str | None:
     return repr(float(value)) if decimal else repr(value)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.data(), st.integers(1, 4))
 def test_numpy_reads_rows_as_they_are_read_by_the_cell(data: st.DataObject, wide: int) -> None:
     """Numbers at the limits, nulls, odd spellings and rows of a wrong length: a comment must not change any of it."""

@@ -101,9 +101,7 @@ def _manager_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--remarks",
         metavar="KIND",
-        nargs="?",
-        const="all",
-        help="print what passes have to say: all (default), note or missed",
+        help="print what passes have to say: --remarks for all, --remarks=note or --remarks=missed for some",
     )
     one.add_argument(
         "--print-after", metavar="NAME", action="append", default=[], help="print the module after a pass, or all"
@@ -207,8 +205,10 @@ _ARGUMENTS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 0 done, 2 usage, 3 input, 4 a pass, 5 internal, 130 interrupted."""
+    # A bare --remarks would take the word behind it, which is the input.
+    given = ["--remarks=all" if word == "--remarks" else word for word in (sys.argv[1:] if argv is None else argv)]
     try:
-        arguments = parser().parse_args(argv)
+        arguments = parser().parse_args(given)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     try:
@@ -255,6 +255,8 @@ def _fail(error: Exception) -> int:
 
     if isinstance(error, TraceirError):
         print(f"traceir: {_message(error)}", file=sys.stderr)
+        for note in getattr(error, "__notes__", ()):
+            print(f"  {_line(note)}", file=sys.stderr)
         return error.exit_code
     with tempfile.NamedTemporaryFile("w", prefix="traceir-", suffix=".txt", delete=False, encoding="utf-8") as report:
         report.write(f"traceir {__version__}, Python {sys.version}\n{sys.argv}\n\n")

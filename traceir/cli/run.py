@@ -87,7 +87,11 @@ def _recorded_instead(arguments: argparse.Namespace, module: Module, registry: R
     common.note(arguments, f"It was made by traceir {found.get('traceir')}; running {found['pipeline']}.")
     if found.get("verify"):
         arguments.verify = "each"
-    return _manager(arguments, found["pipeline"], registry, reproduce=False)
+    try:
+        return _manager(arguments, found["pipeline"], registry, reproduce=False)
+    except UsageError as error:
+        error.add_note("If a plug-in brings the pass, name its file with --plugin, as the run did that failed.")
+        raise
 
 
 def _with_flags(printer: Printer, arguments: argparse.Namespace) -> Printer:

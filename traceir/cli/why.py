@@ -21,9 +21,20 @@ def execute(arguments: argparse.Namespace) -> int:
     registry = common.registry(arguments)
     asked = None if arguments.passes is None else PassManager.parse(arguments.passes, registry=registry)
     module = common.read(arguments, registry)
-    manager = asked or PassManager.parse("" if module.passes else "default", registry=registry)
+    manager = asked or _manager(module, arguments.column, registry)
     print("\n".join(list(explanation(manager.run(module), arguments.event, arguments.column, registry))))
     return 0
+
+
+def _manager(module: Module, column: str, registry: Registry) -> PassManager:
+    """The default pipeline, and behind it the pass that writes the column if none of that does; nothing for a text."""
+    manager = PassManager.parse("" if module.passes else "default", registry=registry)
+    planned = {annotation.name for item in manager.resolve(module) for annotation in item.writes}
+    if column not in {*planned, *module.annotations, *CORE}:
+        for _, cls in registry.loaded("passes"):
+            if any(annotation.name == column for annotation in cls.writes):
+                return PassManager((*manager.passes, cls.from_text({})), registry)
+    return manager
 
 
 def explanation(module: Module, event: str, column: str, registry: Registry) -> Iterator[str]:

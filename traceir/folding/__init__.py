@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from traceir.folding.instances import Event, Idle, Instance, open_instance
 from traceir.folding.lanes import LaneFold, LaneOp, Lanes, fold_lanes
-from traceir.folding.model import Cause, Gaps, Op, Outlier, Place, Stack, Step
+from traceir.folding.model import Cause, Gaps, Op, Outlier, Place, Stack, Step, Sum
 from traceir.folding.roles import RoleFold, Roles, Symbol, fold_roles
 from traceir.folding.steps import fold
 
@@ -29,6 +29,7 @@ __all__ = [
     "Roles",
     "Stack",
     "Step",
+    "Sum",
     "Symbol",
     "fold",
     "fold_lanes",

@@ -10,9 +10,10 @@ import numpy as np
 
 from traceir.errors import UsageError
 from traceir.folding.gaps import GapTable
+from traceir.folding.model import Sum
 from traceir.folding.steps import alike
 from traceir.folding.work import OneStep, Work, gather
-from traceir.ir import NULL_I64, Array, Ints, Module, Spans
+from traceir.ir import Array, Ints, Module, Spans
 
 _OP = "op"
 """In place of a region's kind and tree: the events of one label."""
@@ -23,7 +24,8 @@ _NAMES_MOST = 20_000
 @attrs.frozen
 class Event:
     """One device event of an instance. `start_ns` counts from the instance's start; `like_ns` is the median of
-    what stands in its place in like instances, None if there is none; `exposed_ns` is None if it is not known.
+    what stands in its place in like instances, None if there is none; `exposed_ns` is None if it is not known,
+    and `sums` has its values of the other columns that passes declared to be summed.
     """
 
     id: int
@@ -34,6 +36,7 @@ class Event:
     symbol: str
     like_ns: int | None
     exposed_ns: int | None
+    sums: tuple[Sum, ...] = ()
 
 
 @attrs.frozen
@@ -228,7 +231,7 @@ def _events(work: Work, at: Array, low: int, like: list[int | None]) -> Iterator
     module = work.module
     for number, position in enumerate(at.tolist()):
         row = int(work.rows[position])
-        exposed = NULL_I64 if work.exposed is None else int(work.exposed[position])
+        here = np.array([position])
         yield Event(
             id=int(module["id"][row]),
             start_ns=int(module["ts"][row]) - low,
@@ -237,7 +240,8 @@ def _events(work: Work, at: Array, low: int, like: list[int | None]) -> Iterator
             label=work.label_of(position),
             symbol=work.name(int(work.symbol[position])),
             like_ns=like[number],
-            exposed_ns=None if exposed == NULL_I64 else exposed,
+            exposed_ns=work.exposed_of(here),
+            sums=work.sums_of(here),
         )
 
 

@@ -6,6 +6,22 @@ import attrs
 
 OTHER = "other"
 
+Number = int | float
+
+
+@attrs.frozen
+class Sum:
+    """What a column that a pass declared to be summed (`shown="sum"`) comes to, over some work.
+
+    `name` is the column's full name and `unit` its own. `total` is the sum, and `median` that of the sums per
+    instance that knows it; both None where it is null throughout, `median` also where there are no instances.
+    """
+
+    name: str
+    unit: str
+    total: Number | None
+    median: Number | None = None
+
 
 @attrs.frozen
 class Op:
@@ -13,9 +29,10 @@ class Op:
 
     Times are ns: `median_ns`, `p10_ns` and `p90_ns` of the sum per instance in which it is present, `total_ns`
     over all. `present` of `instances` instances have it. `kernels` is the usual number per instance, `symbols`
-    the usual names in order. `exposed_ns` is the sum of what a pass declared to be summed here and
-    `exposed_median_ns` the median of it per instance that has the op; both None if nothing was. `lanes` are the
-    lanes it ran on, `roles` its roles, most time first.
+    the usual names in order. `exposed_ns` is the sum of communication that nothing hides (`overlap.exposed`) and
+    `exposed_median_ns` the median of it per instance that has the op; both None if nothing told. `sums` are the
+    other columns that passes declared to be summed. `lanes` are the lanes it ran on, `roles` its roles, most time
+    first.
     """
 
     label: str
@@ -33,6 +50,7 @@ class Op:
     block: str = ""
     max_ns: int = 0
     exposed_median_ns: int | None = None
+    sums: tuple[Sum, ...] = ()
 
 
 @attrs.frozen
@@ -68,6 +86,7 @@ class Stack:
     max_ns: int = 0
     exposed_median_ns: int | None = None
     lanes: tuple[tuple[str, int], ...] = ()
+    sums: tuple[Sum, ...] = ()
 
 
 @attrs.frozen
@@ -149,3 +168,4 @@ class Step:
     exposed_median_ns: int | None = None
     gaps: Gaps | None = None
     unknown_ns: int | None = None
+    sums: tuple[Sum, ...] = ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from traceir.folding.model import Op, Outlier, Stack
-from traceir.folding.work import Work, median_sum
+from traceir.folding.sums import median_sum
+from traceir.folding.work import Work
 from traceir.ir import Array, Ints, Mask
 
 
@@ -32,6 +33,7 @@ def fold_stack(work: Work, regions: list[int], at: Array) -> Stack:
         max_ns=int(total.max()),
         exposed_median_ns=work.exposed_median_of(at, instance),
         lanes=_by_lane(work, at, instance),
+        sums=work.sums_of(at, instance),
     )
 
 
@@ -42,7 +44,7 @@ def _by_lane(work: Work, at: Array, instance: Array) -> tuple[tuple[str, int], .
     out = []
     for number in used:
         here = lane == number if len(used) > 1 else slice(None)
-        out.append((work.module.lanes[number].name, median_sum(instance[here], dur[here])))
+        out.append((work.module.lanes[number].name, int(median_sum(instance[here], dur[here]))))
     return tuple(sorted(out, key=lambda item: -item[1]))
 
 
@@ -98,6 +100,7 @@ def fold_ops(work: Work, at: Array, instance: Array, instances: int) -> tuple[Op
             block=work.block_of(here[0]),
             max_ns=int(times[chosen].max()),
             exposed_median_ns=work.exposed_median_of(here, instance[inverse == number]),
+            sums=work.sums_of(here, instance[inverse == number]),
         )
         ops.append((float(np.median(place[inverse == number])), op.label, op))
     return tuple(op for _, _, op in sorted(ops, key=lambda item: item[:2]))

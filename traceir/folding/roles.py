@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
+from traceir.folding.model import Sum
 from traceir.folding.work import UNKNOWN, Work, gather
 from traceir.ir import Array, Module
 
@@ -24,8 +25,9 @@ class Symbol:
 class RoleFold:
     """One role: `role` is None where nothing is known of its events, which no pass or only rules can mend.
 
-    Times are ns: per event `median_ns`, `p90_ns` and `max_ns`, `total_ns` their sum and `exposed_ns` the sum of what
-    passes declared to be summed, None if nothing was. `symbols` are those with most time.
+    Times are ns: per event `median_ns`, `p90_ns` and `max_ns`, `total_ns` their sum and `exposed_ns` the sum of
+    communication that nothing hides, None if no pass told. `symbols` are those with most time, and `sums` the totals
+    of the other columns that passes declared to be summed.
     """
 
     role: str | None
@@ -37,6 +39,7 @@ class RoleFold:
     exposed_ns: int | None
     symbols: tuple[Symbol, ...]
     more_symbols: int
+    sums: tuple[Sum, ...] = ()
 
 
 @attrs.frozen
@@ -86,4 +89,5 @@ def _role(work: Work, code: int, at: Array) -> RoleFold:
         exposed_ns=work.exposed_of(at),
         symbols=tuple(Symbol(work.name(int(names[i])), int(counts[i]), int(time[i])) for i in best),
         more_symbols=len(names) - len(best),
+        sums=work.sums_of(at),
     )

@@ -133,6 +133,7 @@ def _fold_steps(work: Work, members: list[OneStep], judged: GapTable | None) -> 
         exposed_median_ns=work.exposed_median_of(at, instance),
         gaps=judged.within(work, members, at, instance) if judged is not None else None,
         unknown_ns=work.unknown_of(at),
+        sums=work.sums_of(at, instance),
     )
 
 

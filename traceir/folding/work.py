@@ -5,8 +5,9 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from traceir.folding.model import OTHER
-from traceir.ir import NULL_I64, Array, Ints, Module
+from traceir.folding.model import OTHER, Sum
+from traceir.folding.sums import EXPOSED, Summand, summands
+from traceir.ir import Array, Ints, Module
 from traceir.ir.annotation import Shown
 
 UNKNOWN = "unknown"
@@ -96,7 +97,8 @@ class Work:
 
     `label`, `symbol` and `role` are codes of the string pool, `step`, `layer`, `stack` and `block` regions (-1
     none), `key` tells ops apart: the all-reduce of the attention and that of the MLP have one label and two keys.
-    `exposed` is what a pass declared to be summed, None if none did.
+    `exposed` is the communication that nothing hides, None if no pass told; `others` are the other columns that
+    passes declared to be summed.
     """
 
     module: Module
@@ -113,7 +115,8 @@ class Work:
     layer: Array
     stack: Array
     block: Array
-    exposed: Ints | None
+    exposed: Summand | None
+    others: tuple[Summand, ...] = ()
     told: bool = True
 
     def name(self, code: int) -> str:
@@ -149,22 +152,18 @@ class Work:
         return self.layers.name(int(self.block[position])).rpartition(".")[2]
 
     def exposed_of(self, at: Array) -> int | None:
-        """The sum of what a pass declared to be summed, None where it is null throughout."""
-        if self.exposed is None:
-            return None
-        values = self.exposed[at]
-        known = values != NULL_I64
-        return int(values[known].sum()) if known.any() else None
+        """The exposed time of some work, None where it is null throughout."""
+        total = self.exposed.total(at) if self.exposed is not None else None
+        return None if total is None else int(total)
 
     def exposed_median_of(self, at: Array, instance: Array) -> int | None:
         """The median over instances of `exposed_of`, over those in which it is known."""
-        if self.exposed is None:
-            return None
-        values = self.exposed[at]
-        known = values != NULL_I64
-        if not known.any():
-            return None
-        return median_sum(instance[known], values[known])
+        median = self.exposed.median(at, instance) if self.exposed is not None else None
+        return None if median is None else int(median)
+
+    def sums_of(self, at: Array, instance: Array | None = None) -> tuple[Sum, ...]:
+        """The other columns that passes declared to be summed, over some work (and per instance)."""
+        return tuple(item.summed(at, instance) for item in self.others)
 
     def unknown_of(self, at: Array) -> int | None:
         """How much of some work has no known role, in ns; None if no pass has told roles. Copies have one."""
@@ -188,12 +187,6 @@ class OneStep:
     signature: tuple[object, ...]
 
 
-def median_sum(instance: Array, values: Array) -> int:
-    """The median over instances of the sum of their values; instances without any do not count."""
-    sums = np.bincount(instance, weights=values)
-    return int(np.median(sums[np.bincount(instance) > 0]))
-
-
 def shown_column(module: Module, shown: Shown) -> str | None:
     """The event column that a pass declared for this purpose (the last one, if several did)."""
     found = [
@@ -211,7 +204,7 @@ def gather(module: Module) -> Work:
     symbol = _codes(module, "symbol", rows)
     symbol = np.where(symbol >= 0, symbol, module["name"][rows])
     label = np.where(label >= 0, label, np.where(role >= 0, role, symbol))
-    exposed = shown_column(module, "sum")
+    sums = summands(module, rows)
     none = np.full(len(rows), -1, np.int32)
     layer = stack = block = none
     if module.has_tree("layers"):
@@ -232,7 +225,8 @@ def gather(module: Module) -> Work:
         layer=layer,
         stack=stack,
         block=block,
-        exposed=module[exposed][rows] if exposed else None,
+        exposed=next((item for item in sums if item.name == EXPOSED), None),
+        others=tuple(item for item in sums if item.name != EXPOSED),
         told=shown_column(module, "role") is not None,
     )
 

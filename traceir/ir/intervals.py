@@ -18,7 +18,7 @@ class Spans:
     @classmethod
     def of(cls, starts: Array, ends: Array) -> Spans:
         """The union of the intervals `[start, end)`; empty ones vanish. O(n log n)."""
-        starts, ends = _longer_than_nothing(starts, ends)
+        starts, ends = _longer_than_nothing(np.asarray(starts), np.asarray(ends))
         if not len(starts):
             return cls(starts, ends)
         if (starts[1:] < starts[:-1]).any():

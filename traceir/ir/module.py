@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +29,8 @@ T = TypeVar("T")
 CORE = ("id", "kind", "name", "ts", "dur", "lane", "parent", "live", "offset", "length")
 """The event columns that every module has; all others are declared annotations."""
 EDGE_KINDS = ("launch", "enqueue", "sync", "flow", "peer")
+_SHOWN = 50
+"""Events up to which a module is shown whole where somebody looks at it."""
 FIXED = frozenset({"id", "kind", "name", "lane", "parent", "offset", "length"})
 
 
@@ -63,6 +66,16 @@ class Module:
     def __len__(self) -> int:
         """The number of events, dead ones included."""
         return self.tables["event"].length
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython and hypothesis show: a small module as text, which can be pasted into a test."""
+        from traceir.text import spell  # a view of the module, which it does not need otherwise
+
+        shown = repr(self)
+        if len(self) <= _SHOWN and not cycle:
+            with contextlib.suppress(Exception):  # a module that breaks the rules may have no text
+                shown = 'parse(r"""\n' + "".join(spell(self)) + '""")'
+        printer.text(shown)
 
     def __repr__(self) -> str:
         return f"<Module {self.name}: {len(self)} events on {len(self.lanes)} lanes>"
@@ -104,10 +117,13 @@ class Module:
         return self.strings.decode(self[name])
 
     def is_in(self, name: str, texts: Iterable[str]) -> Mask:
-        """Which rows of a `str` or `enum` column hold one of `texts`."""
+        """Which rows of a `str` or `enum` column hold one of `texts`; SchemaError for what is no value of the enum."""
         written = self.annotations.get(name)
         if written is not None and written.annotation.dtype == "enum":
             wanted = set(texts)
+            if unknown := wanted.difference(written.annotation.values):
+                known = ", ".join(written.annotation.values)
+                raise SchemaError(f"The column {name} has no value {min(unknown)!r}; it has {known}.")
             table = np.array([value in wanted for value in written.annotation.values] + [False])
             return np.asarray(table[self[name]])
         return self.strings.is_in(self[name], texts)

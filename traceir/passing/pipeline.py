@@ -72,6 +72,10 @@ def _explain(text: str, error: Any, known: Sequence[str]) -> str:
                 f"The pipeline {text!r} reads as if your shell expanded the braces (at {part.strip()!r}): "
                 "quote the pipeline, as in --passes 'name{key=value}'."
             )
+    for part in text.split(","):
+        word = part.partition("{")[0].strip()
+        if (meant := word.lower().replace("_", "-")) != word and meant in known:
+            return f"There is no pass {word!r}; did you mean {meant}."
     return (
         f"The pipeline cannot be read at column {at}; a pipeline is pass names with options, "
         f"such as 'group,overlap{{versus=any}}':\n  {text}\n  {' ' * (at - 1)}^"

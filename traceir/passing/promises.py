@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
 import attrs
 
 from traceir.errors import PassError, SchemaError, TraceirError
@@ -37,8 +42,22 @@ def apply(item: Pass, module: Module, context: PassContext) -> Module:
             error.add_note(f"This happened in the pass {item.name()}.")
         raise
     except (Exception, SystemExit) as error:
-        raise PassError(f"The pass {item.name()} failed: {type(error).__name__}: {error}.") from error
+        failure = PassError(f"The pass {item.name()} failed: {type(error).__name__}: {error}.")
+        for sentence in _hints(item, module, error):
+            failure.add_note(sentence)
+        raise failure from error
     return result
+
+
+def _hints(item: Pass, module: Module, error: BaseException) -> Iterator[str]:
+    """Where in the pass's own file it failed, and what to do if it asked for a column that is not there."""
+    file = getattr(sys.modules.get(type(item).__module__), "__file__", None)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    if frames:
+        yield f"It failed in {Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line}"
+    asked = error.args[0] if isinstance(error, KeyError) and error.args else None
+    if isinstance(asked, str) and "." in asked and asked not in module and asked not in item.reads:
+        yield f"No pass has written the column {asked}: name it in reads, and whoever writes it runs before."
 
 
 def report_of(item: Pass, module: Module) -> Report | None:

@@ -138,6 +138,12 @@ class Values:
             return value if 0 <= value < len(annotation.values) else None
         if not isinstance(value, str) or isinstance(value, Symbol):
             return None
+        if not annotation.values:
+            raise MistakeError(
+                f"The column {annotation.name} declares no values: write {{values=[…]}} behind it, or record the pass "
+                "that writes it.",
+                at,
+            )
         if value not in annotation.values:
             raise MistakeError(
                 f"The value {value} is none of {annotation.name}{suggestion(value, annotation.values)}", at

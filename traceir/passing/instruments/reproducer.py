@@ -130,15 +130,18 @@ def _reduced(module: Module, fails: Callable[[Module], bool], event: int | None,
                 rows = near
                 break
     parts = 2
-    while len(rows) > 1 and parts <= len(rows) and time.monotonic() <= until:
+    while len(rows) > 1 and time.monotonic() <= until:
+        parts = min(parts, len(rows))
         pieces = np.array_split(rows, parts)
         kept = [windows.closed(module, piece) for piece in pieces]
-        kept += [np.setdiff1d(rows, piece) for piece in pieces] if parts > 2 else []
+        kept += [windows.closed(module, np.setdiff1d(rows, piece)) for piece in pieces] if parts > 2 else []
         smaller = next((part for part in kept if still(part)), None)
-        if smaller is None:
+        if smaller is not None:
+            rows, parts = smaller, max(2, parts - 1)
+        elif parts < len(rows):
             parts *= 2
         else:
-            rows, parts = smaller, max(2, min(parts - 1, len(smaller)))
+            break
     return rows
 
 

@@ -11,6 +11,7 @@ from traceir import folding, units
 from traceir.printers.folded import words
 from traceir.printers.folded.lines import BLANK, Line
 from traceir.printers.folded.room import Room
+from traceir.printers.folded.sums import SumColumns
 
 SPREAD = 1.2
 """The slow instances of what repeats are told if they take more than this many times the median."""
@@ -22,33 +23,45 @@ _MAIN = 0.5
 
 @attrs.frozen
 class Columns:
-    """The columns of one step's section, and what its lines are told against: the step, and its `main` lane."""
+    """The columns of one step's section, and what its lines are told against: the step, and its `main` lane.
+
+    `comm` says that some of the step's communication is exposed, `sums` are the columns of plug-ins.
+    """
 
     step: folding.Step
     comm: bool
     main: str
+    sums: SumColumns
 
     @classmethod
     def of(cls, step: folding.Step) -> Columns:
         """The columns that have something to tell in this step; the main lane is the one on which most ops run."""
         parts = [part for item in step.items for part in (item, *(item.ops if isinstance(item, folding.Stack) else ()))]
         lanes = [part.lanes[0] for part in parts if isinstance(part, folding.Op) and part.lanes]
-        return cls(step, step.exposed_ns is not None, max(step.lanes, key=lanes.count, default=""))
+        return cls(
+            step, step.exposed_ns is not None, max(step.lanes, key=lanes.count, default=""), SumColumns.of([step.sums])
+        )
 
     def heading(self, median: str) -> Line:
         """The heading of the section."""
+        own = (median, "share", "exposed") if self.comm else (median, "share")
         return Line(
-            cells=(median, "share", "exposed") if self.comm else (median, "share"),
+            cells=(*own, *self.sums.headings),
             text=f"shares of {units.time(self.step.work_ns)} of device work",
             indent=2,
             look="note",
-            yields=(2, 1) if self.comm else (1,),
+            yields=(*self.sums.positions(len(own)), *((2, 1) if self.comm else (1,))),
+            gives=len(self.sums.names),  # without its kernels a line says less than without one more figure
         )
 
-    def cells(self, median: int, total: int | None, exposed: int | None = None) -> tuple[str, ...]:
-        """The cells of one line."""
+    def cells(self, median: int, total: int | None, exposed: int | None, sums: tuple[str, ...]) -> tuple[str, ...]:
+        """The cells of one line; `sums` are those of plug-ins' columns."""
         out = (units.time(median), "" if total is None else units.share(total, self.step.work_ns))
-        return (*out, "" if exposed is None else units.time(exposed)) if self.comm else out
+        return (*out, *(("" if exposed is None else units.time(exposed),) if self.comm else ()), *sums)
+
+    def line(self, item: folding.Op | folding.Stack) -> tuple[str, ...]:
+        """The cells of an op's or a stack's line."""
+        return self.cells(item.median_ns, item.total_ns, item.exposed_median_ns, self.sums.medians(item.sums))
 
 
 def steps(folded: Sequence[folding.Step], room: Room) -> Iterator[Line]:
@@ -138,7 +151,7 @@ def _stack(stack: folding.Stack, columns: Columns, room: Room) -> Iterator[Line]
         about.append(f"{stack.variants} variants")
     yield Line(
         label=label,
-        cells=columns.cells(stack.median_ns, stack.total_ns, stack.exposed_median_ns),
+        cells=columns.line(stack),
         text=" · ".join(about),
         indent=2,
         look="fold",
@@ -163,7 +176,7 @@ def _ops(ops: Sequence[folding.Op], columns: Columns, most: int, *, indent: int,
             continue
         yield Line(
             label=op.label,
-            cells=columns.cells(op.median_ns, op.total_ns, op.exposed_median_ns),
+            cells=columns.line(op),
             text=_about(op, columns.main),
             indent=indent,
             bar=bar,
@@ -176,7 +189,10 @@ def _ops(ops: Sequence[folding.Op], columns: Columns, most: int, *, indent: int,
         yield Line(
             label=f"… {len(rest)} more",
             cells=columns.cells(
-                sum(op.median_ns for op in rest), sum(op.total_ns for op in rest), sum(exposed) if exposed else None
+                sum(op.median_ns for op in rest),
+                sum(op.total_ns for op in rest),
+                sum(exposed) if exposed else None,
+                columns.sums.medians_added([op.sums for op in rest]),
             ),
             text=names,
             indent=indent,
@@ -210,13 +226,13 @@ def _gaps(step: folding.Step, gaps: folding.Gaps, columns: Columns, most: int) -
     elif len(shown) < len(gaps.causes):
         rest = gaps.causes[most:]
         about.append(f"causes below, and {len(rest)} more of {units.time(sum(cause.total_ns for cause in rest))}")
-    cells = columns.cells(gaps.median_ns, None)
+    cells = columns.cells(gaps.median_ns, None, None, ())
     yield Line(label="gaps", cells=cells, text=" · ".join(about), indent=2, look="gap")
     for cause in shown:
         text = [f"{units.share(cause.total_ns, gaps.total_ns)} of gaps", *_where(cause, step)]
         if several and cause.present < step.count:
             text.append(f"in {cause.present} of {step.count} steps")
-        cells = columns.cells(cause.median_ns, None)
+        cells = columns.cells(cause.median_ns, None, None, ())
         yield Line(label=cause.name, cells=cells, text=" · ".join(text), indent=4, bar=True, look="gap")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeGuard
 
 import attrs
 
@@ -38,29 +39,70 @@ def tables(name: str, report: Report, room: Room) -> Iterator[Line]:
 def _generic(name: str, report: Report) -> list[Block]:
     """Tables made from a report's fields: scalars as one table, each list of objects as another."""
     data = to_json(report) if attrs.has(type(report)) else {}
-    scalars = tuple((key, _cell(key, value)) for key, value in data.items() if not isinstance(value, list | dict))
-    blocks = [Block(name, (), scalars)] if scalars else []
+    scalars = {key: value for key, value in data.items() if not isinstance(value, list | dict)}
+    blocks = [Block(name, (), _facts(scalars))] if scalars else []
     for key, value in data.items():
         if isinstance(value, dict):
-            blocks.append(Block(f"{name} {key}", (), tuple((k, _cell(k, v)) for k, v in value.items())))
+            blocks.append(Block(f"{name} {key}", (), _facts(value)))
         elif isinstance(value, list):
             if value and all(isinstance(item, dict) for item in value):
                 columns = tuple(value[0])
                 rows = tuple(tuple(_cell(column, item.get(column)) for column in columns) for item in value)
-                blocks.append(Block(f"{name} {key}", columns, rows))
+                blocks.append(Block(f"{name} {key}", _headings(value, columns), rows))
             else:
-                blocks.append(Block(f"{name} {key}", (), tuple((_cell(key, item),) for item in value)))
+                title = _headings([{key: item} for item in value], (key,))[0] if value else key
+                ids = _is_ids(key)
+                rows = tuple((_id(item) if ids and _is_number(item) else _cell(key, item),) for item in value)
+                blocks.append(Block(f"{name} {title}", (), rows))
     return blocks or [Block(name, (), (), "nothing found")]
+
+
+def _facts(values: Mapping[str, object]) -> tuple[tuple[str, ...], ...]:
+    labels = _headings([values], tuple(values))
+    return tuple((label, _cell(key, value)) for label, (key, value) in zip(labels, values.items(), strict=True))
+
+
+def _headings(rows: Sequence[Mapping[str, object]], keys: tuple[str, ...]) -> tuple[str, ...]:
+    """What keys are headed by: without `_ns`, where all their values are printed with a unit of their own."""
+    out = []
+    for key in keys:
+        short = key.removesuffix("_ns")
+        timed = all((value := row.get(key)) is None or _is_number(value) for row in rows)
+        out.append(short if short and timed and short not in keys else key)
+    return tuple(out)
+
+
+def _is_id(key: str) -> bool:
+    """Whether a field holds the id of an event, by its name."""
+    return key == "event" or key.endswith("_event")
+
+
+def _is_ids(key: str) -> bool:
+    """Whether a list holds ids of events, by its name; a number of that name is how many there are."""
+    return _is_id(key) or key == "events" or key.endswith("_events")
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _id(value: object) -> str:
+    return f"%{value}" if isinstance(value, int) and value >= 0 else "none"
 
 
 def _cell(key: str, value: object) -> str:
     if value is None:
         return "unknown"
-    if isinstance(value, int) and not isinstance(value, bool) and key.endswith("_ns"):
+    if isinstance(value, list):
+        ids = _is_ids(key)
+        return ", ".join(_id(item) if ids and _is_number(item) else _cell(key, item) for item in value)
+    if not _is_number(value):
+        return str(value)
+    if key.endswith("_ns"):
         return units.time(value)
     if isinstance(value, float):
         return f"{value:.4g}"
-    return units.count(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return _id(value) if _is_id(key) else units.count(value)
 
 
 def _row(row: tuple[str, ...], wordy: bool, *, heading: bool = False) -> Line:
