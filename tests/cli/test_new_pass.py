@@ -69,6 +69,19 @@ def test_the_tests_of_a_skeleton_can_fail(right: str, wrong: str, says: str, wri
     assert says in done.stdout
 
 
+def test_the_law_of_a_skeleton_can_fail(written: Path) -> None:
+    """The modules that it draws hold what the pass looks for: a broken law is found without the texts by hand."""
+    path = written / "excess.py"
+    right = 'work["dur"][over] - self.most'
+    path.write_text(path.read_text("utf-8").replace(right, f"{right} + 1"), "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "any_module", "test_excess.py"],
+        cwd=written, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "breaks its own law: 1 ns are neither allowed nor excess." in done.stdout
+
+
 def test_the_skeletons_keep_the_tools_quiet(written: Path) -> None:
     """mypy --strict, and ruff with its own rules and with those of this project, formatter included."""
     for needed in ("mypy", "ruff"):
