@@ -371,3 +371,21 @@ class TestExports:
         assert to_numpy(item.kernels, ["id"])["id"].tolist() == [2, 3]
         with pytest.raises(tir.UsageError, match=r"The column gaps.next is on table:gaps"):
             to_numpy(item, ["gaps.next"])
+
+
+def test_what_refers_to_a_table_that_is_dropped_is_null() -> None:
+    """A lane's column of rows of a table that sums up the whole loses its meaning with it."""
+    whole = module([Ev("host.op", "a", 0, 1, "cpu"), Ev("host.op", "b", 2, 1, "cpu")])
+    whole = whole.with_table("sums", {"x.total": np.array([4, 5])}).with_columns(
+        {"x.sum": np.array([1], np.int32)}, "lane"
+    )
+    given = (
+        Annotation("x.total", "table:sums", doc="A sum."),
+        Annotation("x.sum", "lane", "id", "table:sums", doc="Its sum."),
+    )
+    whole = attrs.evolve(whole, annotations={item.name: Written(item, None) for item in given})
+    assert verify(whole) == ()
+    part = whole.window(np.array([0]))
+    assert "table:sums" not in part.tables
+    assert part["x.sum"].tolist() == [-1]
+    assert verify(part) == ()

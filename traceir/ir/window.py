@@ -133,7 +133,9 @@ class _Cut:
             length = len(self.module.tables[domain])
             out = np.full(length + 1, -1, np.int32)
             kept = self._kept.get(domain)
-            if kept is None:
+            if not self.keeps(domain):
+                pass  # the table is dropped, and what was said of its rows is null
+            elif kept is None:
                 out[:length] = np.arange(length, dtype=np.int32)
             else:
                 out[kept] = np.arange(len(kept), dtype=np.int32)
@@ -146,7 +148,7 @@ class _Cut:
         columns = {}
         for name, column in table.columns.items():
             target = self._target(table.name, name)
-            if kept is None and target not in self._kept:
+            if kept is None and target not in self._kept and (not target or self.keeps(target)):
                 columns[name] = column
                 continue
             values = column.data if kept is None else column.data[kept]
