@@ -77,6 +77,10 @@ def programs(hta: str | None) -> dict[str, list[str]]:
         "json.load": [python, "-c", _JSON],
         "json.load, gc off": [python, "-c", _JSON_OFF],
     }  # fmt: skip
+    for when in ("off", "each"):
+        known[f"default passes, --verify={when}"] = [
+            python, "-c", _TRACEIR, "run", "-q", "--emit", "json", f"--verify={when}",
+        ]  # fmt: skip
     for name, code in (("orjson", _ORJSON), ("msgspec", _MSGSPEC)):
         if _version(python, name):
             known[f"{name}, objects only"] = [python, "-c", code]
