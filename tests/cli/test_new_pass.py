@@ -69,6 +69,7 @@ def test_the_tests_of_a_skeleton_can_fail(right: str, wrong: str, says: str, wri
     assert says in done.stdout
 
 
+@pytest.mark.slow  # hypothesis looks for the least module that fails for most of a minute
 def test_the_law_of_a_skeleton_can_fail(written: Path) -> None:
     """The modules that it draws hold what the pass looks for: a broken law is found without the texts by hand."""
     path = written / "excess.py"

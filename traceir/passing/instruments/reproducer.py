@@ -32,11 +32,12 @@ _NUMBER: Final = re.compile(r"%?-?\d[\d.,:]*")
 class Reproducer(Instrument):
     """When a pass fails, write a small text that fails the same way.
 
-    It says what the pass was given and what was still to run. The text holds a slice, closed under launches and
-    parents, that is small and of which the pass still says the same (numbers apart): each slice is tried before it
-    is taken, first around the event that the error names, then halves in order of time, ever smaller ones while the
-    budget lasts. `traceir run FILE` reads it and runs the recorded rest of the pipeline. Nothing is written for a
-    UsageError, which is no failure of a pass.
+    It says what the pass was given and what was still to run. The text holds a small slice of which the pass still
+    says the same (numbers apart): each is tried before it is taken, first around the event that the error names,
+    then halves in order of time, ever smaller ones while the budget lasts. Slices are closed under launches and
+    parents, of which in the end only those stay without which the pass does not fail; what lies outside is declared.
+    `traceir run FILE` reads it and runs the recorded rest of the pipeline. Nothing is written for a UsageError, which
+    is no failure of a pass.
     """
 
     path: str | None = option(None, help="The file to write; default: a new one among the temporary files.")
@@ -134,7 +135,7 @@ def _reduced(module: Module, fails: Callable[[Module], bool], event: int | None,
         parts = min(parts, len(rows))
         pieces = np.array_split(rows, parts)
         kept = [windows.closed(module, piece) for piece in pieces]
-        kept += [windows.closed(module, np.setdiff1d(rows, piece)) for piece in pieces] if parts > 2 else []
+        kept += [np.setdiff1d(rows, piece) for piece in pieces] if parts > 2 else []
         smaller = next((part for part in kept if still(part)), None)
         if smaller is not None:
             rows, parts = smaller, max(2, parts - 1)
