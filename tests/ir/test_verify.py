@@ -94,6 +94,7 @@ BREAKS: dict[str, tuple[Callable[[tir.Module], tir.Module], str]] = {
         "V03 rows-sorted: 1 events start before the one in the row before, by up to 10 ns.",
     ),
     "one id twice": (lambda m: cell(m, "id", 4, 3), "V04 id-unique: 1 events have the id of an earlier one."),
+    "negative id": (lambda m: cell(m, "id", 4, -3), "V04 id-unique: 1 events have a negative id."),
     "unknown kind": (
         lambda m: cell(m, "kind", 4, 9),
         "V05 code-known: 1 events have a kind that the module does not know.",

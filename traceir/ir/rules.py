@@ -90,10 +90,11 @@ def _sorted(module: Module, _: str, __: int) -> Iterator[Found]:
 
 @rule("V04", "id-unique", "error", "id")
 def _ids(module: Module, _: str, __: int) -> Iterator[Found]:
-    """No two events have one id."""
+    """No two events have one id, and none is negative."""
     ids = module["id"]
     if not len(ids):
         return
+    yield from at(np.flatnonzero(ids < 0), "{n} events have a negative id.")
     low, high = int(ids.min()), int(ids.max())
     # Dense ordinals, as every frontend gives them, need no sorting.
     if high - low < 8 * len(ids) and int(np.bincount(ids - low).max()) == 1:
