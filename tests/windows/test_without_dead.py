@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 from tests.windows.made import modules, with_edges, with_tree
 from traceir.ir import Annotation, Module, Written
 from traceir.ir.module import EDGE_KINDS
+from traceir.ir.verify import verify
 from traceir.ir.window import extern_ids, without_dead
 from traceir.passing import PassManager
 from traceir.passing.report import to_json
@@ -159,3 +160,25 @@ def _same_reports(item: Module) -> None:
     assert {name: to_json(one) for name, one in found.items()} == {name: to_json(one) for name, one in wanted.items()}
     again = manager.reports(PassManager.parse("default").run(clean))
     assert again.keys() == wanted.keys()
+
+
+def test_what_refers_to_an_edge_follows_it() -> None:
+    """Edges go with removed events: a reference to one that stays moves up, one to one that went is null."""
+    calls = [Ev("rt.launch", "launch", 10 * i, 1, "cpu") for i in range(3)]
+    kernels = [Ev("dev.kernel", "k", 10 * i + 5, 1, launch=i) for i in range(3)]
+    whole = module([*calls, *kernels])
+    whole = whole.with_columns({"live": ~np.isin(whole["id"], [0, 3])})
+    edges = whole.tables["edge"]
+    kernel = whole["id"][edges["dst"]]  # the kernel of each edge
+    whole = whole.with_columns({"x.edge": np.arange(3, dtype=np.int32)[np.newaxis].repeat(2, 0).ravel()})
+    given = Annotation("x.edge", dtype="id", unit="edge", doc="An edge.")
+    whole = attrs.evolve(whole, annotations={"x.edge": Written(given, None)})
+    live = without_dead(whole)
+    left = live["id"][live.tables["edge"]["dst"]].tolist()
+    asked = kernel[whole["x.edge"][whole.live]].tolist()
+    assert [left[row] if row >= 0 else None for row in live["x.edge"].tolist()] == [
+        id if id in left else None for id in asked
+    ]
+    assert None in [id if id in left else None for id in asked]
+    assert "table:extern" not in live.tables
+    assert verify(live) == ()

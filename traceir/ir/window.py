@@ -54,13 +54,11 @@ def without_dead(module: Module) -> Module:
     edge, event = module.tables["edge"], module.tables["event"]
     call = np.where(edge["kind"] == EDGE_KINDS.index("launch"), edge["src"], -1)
     src = np.where((call >= 0) & ~live[call], module.parent[call], edge["src"]).astype(np.int32)
-    stay = live[edge["dst"]] & (src >= 0) & live[src]
-    joined = {name: Column.own(column.data[stay]) for name, column in edge.columns.items()}
-    joined["src"] = Column.own(src[stay])
+    # Edges keep their rows until they are cut, since columns may refer to them.
     tables = {
         **module.tables,
         "event": event.with_columns({"parent": module.parent}),
-        "edge": Table("edge", int(stay.sum()), joined),
+        "edge": edge.with_columns({"src": src}),
     }
     bridged = attrs.evolve(module, tables=tables, derived={})
     written = {name: _rebound(item, module, bridged) for name, item in module.annotations.items()}
@@ -162,6 +160,8 @@ class _Cut:
         cut = rows[(parent[rows] >= 0) & (where[parent[rows]] < 0)]
         src, dst, kind = edge["src"], edge["dst"], edge["kind"]
         out, into = self._inside(src) & ~self._inside(dst), ~self._inside(src) & self._inside(dst)
+        if self._whole:  # what was removed is gone, and not outside
+            out, into = np.zeros_like(out), np.zeros_like(into)
         inner = np.concatenate([cut, src[out], dst[into]])
         outer = np.concatenate([parent[cut], dst[out], src[into]])
         relation = np.concatenate([np.zeros(len(cut), np.int16), kind[out] + 1, kind[into] + 1])
