@@ -36,6 +36,56 @@ def test_a_place_in_a_tree_is_its_region(capsys: pytest.CaptureFixture[str]) -> 
     assert asked(capsys, "--passes", "group", "5196", "tree.layers")[1] == "  tree.layers = @stack.0.layer.0.attention"
 
 
+def test_an_event_stands_for_the_regions_and_the_lane_around_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """The innermost region that has a value; and regions are called by their names as well."""
+    around = asked(capsys, "--passes", "group", "%5196", "group.confidence")
+    assert around[:2] == ["@stack.0 : stack of the tree layers, 540 events", "  group.confidence = 0.98"]
+    named = asked(capsys, "--passes", "group", "@layer.3", "group.confidence")
+    assert named[0] == "@stack.0.layer.3 : layer of the tree layers, 15 events"
+    assert named[3] == "    Here it is null: not a stack"
+
+
+def test_a_value_of_the_module_has_no_other_place(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the place."""
+    lines = asked(capsys, "--passes", "group", "@", "group.reason")
+    assert lines[:2] == ["@decoder_tp8_graph.json.gz : the module, 6\u00a0578 events", "  group.reason = null"]
+
+
+def test_what_removed_an_event_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the pass with its options; what the file holds as removed has no pass, and what is left none either."""
+    plugin = tmp_path / "dropping.py"
+    plugin.write_text(DROPPING)
+    path = tmp_path / "a.tir"
+    path.write_text(
+        '#[traceir "1"]\nmodule @m {\n  lane @g : dev.stream;\n  %0 = dev.kernel("k") @g [0 +5] dead;\n'
+        '  %1 = dev.kernel("k") @g [10 +5];\n  %2 = dev.kernel("k") @g [20 +7];\n}\n'
+    )
+    said = []
+    for place in ("%0", "%1", "%2"):
+        words = ["--plugin", str(plugin), "--passes", "dropping{longer=6}", place, "live", str(path)]
+        assert main(["why", "-q", *words]) == 0
+        said.append(capsys.readouterr().out.splitlines()[1:])
+    assert said == [
+        ["  live = false", "    Which pass removed the event is not recorded."],
+        ["  live = true", "    No pass has removed the event."],
+        ["  live = false", "  by dropping{longer=6}"],
+    ]
+
+
+DROPPING = """
+import attrs
+import traceir as tir
+
+@attrs.frozen
+class Dropping(tir.Pass):
+    annotates = False
+    longer: int = tir.option(0, help="drop what is longer")
+
+    def run(self, module, context):
+        return module.with_columns({"live": module["live"] & (module["dur"] <= self.longer)})
+"""
+
+
 def test_null_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     """In the words of the declaration."""
     lines = asked(capsys, "%5174", "overlap.exposed")
@@ -71,10 +121,17 @@ def test_a_text_that_records_its_passes_is_explained_as_it_stands(
         (["x", "overlap.exposed"], "The event 'x' is no id; write it as %8812."),
         (["%5196", "ts"], "The column ts is what the source recorded; no pass wrote it."),
         (
-            ["%5196", "group.reason"],
-            "The column group.reason is one of module, not of events; "
-            "name one of events, or print the table with --emit tir.",
+            ["%5196", "gaps.class"],
+            "The column gaps.class is one of table:gaps, not of events, regions, lanes or the module; "
+            "print the table with --emit tir.",
         ),
+        (
+            ["@layer.99", "group.confidence"],
+            "The tree layers has no region layer.99; did you mean layer.9, layer.29, layer.19, layer.8 or layer.7.",
+        ),
+        (["@", "overlap.exposed"], "The event '@' is no id; write it as %8812."),
+        (["%1", "group.confidence"], "There is no event %1 in this trace."),
+        (["%5172", "group.confidence"], "The event %5172 lies in no region of the tree layers."),
     ],
 )
 def test_what_cannot_be_explained_is_said(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -159,8 +159,10 @@ def _info_arguments(one: argparse.ArgumentParser) -> None:
 
 
 def _why_arguments(one: argparse.ArgumentParser) -> None:
-    one.add_argument("event", metavar="EVENT", help="the event's id, as %%8812")
-    one.add_argument("column", metavar="COLUMN", help="the column, such as overlap.exposed")
+    one.add_argument(
+        "place", metavar="PLACE", help="an event's id, as %%8812, or a region's or lane's name, as @layer.3"
+    )
+    one.add_argument("column", metavar="COLUMN", help="the column, such as overlap.exposed, or live")
     one.add_argument("input", metavar="INPUT", help="a trace file, or - for standard input")
     one.add_argument(
         "--passes", metavar="PIPELINE", help="the passes to run first (default: default, none for a text that has any)"

@@ -11,6 +11,7 @@ import numpy as np
 
 from traceir.ir import Annotation, Array, Module, null_mask
 from traceir.ir.trees import STRUCTURE
+from traceir.passing.removal import REMOVED_BY
 from traceir.text.cells import Cell
 from traceir.text.words import id_text
 
@@ -82,6 +83,8 @@ def _columns(before: Module, after: Module, most: int) -> Iterator[Change]:
         for name in dict.fromkeys((*old, *new)):
             if domain.startswith("region:") and name in STRUCTURE:
                 continue  # the regions are counted by kind
+            if name == REMOVED_BY.name:
+                continue  # the manager's note of what the column live says, which is counted by kind too
             if name not in new:
                 yield Change("-", name, domain, len(old[name].data), len(old[name].data))
             elif name not in old or len(old[name].data) != len(new[name].data):

@@ -14,6 +14,7 @@ from traceir.ir import Annotation, Module, PassRecord, Written
 from traceir.ir.module import CORE, FIXED
 from traceir.passing.base import Pass
 from traceir.passing.context import PassContext
+from traceir.passing.removal import with_removal
 from traceir.passing.report import Report
 
 ALWAYS = frozenset((*CORE, "edges"))
@@ -128,6 +129,7 @@ def _stamp(item: Pass, before: Module, after: Module) -> Module:
         for annotation in item.writes
         if annotation.name in after.tables.get(annotation.domain, ())
     }
+    after = with_removal(before, after, item.text(every=False), by)
     return attrs.evolve(
         after,
         annotations={**after.annotations, **written},

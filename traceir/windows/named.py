@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from traceir.errors import UsageError
-from traceir.ir import Module
+from traceir.ir import Module, Rows, Tree
 from traceir.ir.window import extern_ids
 from traceir.text.words import id_text, quote
 
@@ -42,6 +42,35 @@ def _instead(module: Module, id: int) -> str:
     at = int(np.searchsorted(ids, id)) if id <= int(ids[-1]) else len(ids)
     near = [id_text(int(one)) for one in ids[max(at - 1, 0) : at + 1]]
     return f"; ids run from {id_text(int(ids[0]))} to {id_text(int(ids[-1]))}, the nearest is {' or '.join(near)}."
+
+
+def region_row(module: Module, tree: Tree, name: str) -> int:
+    """The region of one tree by its name, else by whole dotted parts at its end; of several the first in the table.
+
+    UsageError, with the nearest names, if the tree has none. O(regions).
+    """
+    for whole in (True, False):
+        found = called(tree, name, whole=whole)
+        if len(found):
+            return int(found[0])
+    names = [module.strings[code] for code in np.unique(tree.regions["name"]).tolist()]
+    raise UsageError(f"The tree {tree.name} has no region {shown(name)}{nearest(name, names)}.")
+
+
+def lane_row(module: Module, name: str) -> int:
+    """The position of the lane with this name; UsageError, with the nearest names, if there is none."""
+    names = [lane.name for lane in module.lanes]
+    if name in names:
+        return names.index(name)
+    raise UsageError(f"There is no lane {shown(name)}{nearest(name, names)}.")
+
+
+def called(tree: Tree, name: str, *, whole: bool) -> Rows:
+    """The regions whose name is `name`, or (not `whole`) ends in it after a dot."""
+    used = np.unique(tree.regions["name"])
+    texts = [tree.strings[code] for code in used.tolist()]
+    fits = np.array([text == name if whole else text.endswith(f".{name}") for text in texts], bool)
+    return np.flatnonzero(np.isin(tree.regions["name"], used[fits])).astype(np.int32)
 
 
 def spelled(name: str) -> str:

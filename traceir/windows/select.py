@@ -8,13 +8,13 @@ import attrs
 import numpy as np
 
 from traceir.errors import UsageError
-from traceir.ir import Mask, Module, Rows, Tree
+from traceir.ir import Mask, Module, Tree
 from traceir.passing.options import Duration, spell
 from traceir.registry import Registry
 from traceir.units import count, time
 from traceir.windows.chosen import Chosen
 from traceir.windows.language import FORMS, Ids, Name, Part, Times, bare, parts, plain
-from traceir.windows.named import nearest, row_of, shown, spelled
+from traceir.windows.named import called, nearest, row_of, shown, spelled
 
 _TRIED = 3
 """How many of the further regions of a name are tried when a note proposes a time range for the next one."""
@@ -126,7 +126,7 @@ class _Search:
         """The regions of a name (its whole or its end) that have events in `within`, in order of time."""
         found = []
         for tree in _trees(self.module):
-            regions = _called(tree, name, whole=whole)
+            regions = called(tree, name, whole=whole)
             if len(regions):
                 first = _first_rows(tree, within)
                 found += [
@@ -183,7 +183,7 @@ class _Search:
     def _unknown(self, name: str, rest: list[Part]) -> str:
         """That no region or lane has a name, and what there is instead."""
         trees = list(_trees(self.module))
-        named = any(len(_called(tree, name, whole=whole)) for tree in trees for whole in (True, False))
+        named = any(len(called(tree, name, whole=whole)) for tree in trees for whole in (True, False))
         if named:
             return f"The region {shown(name)} has no events{_inside(rest)}."
         what = f"There is no region or lane {shown(name)}"
@@ -224,14 +224,6 @@ def _intersecting(module: Module, times: Times) -> Mask:
     ts = module["ts"]
     before = ts < high if high < 1 << 63 else np.ones(len(ts), bool)
     return np.asarray(before & ((module.end > times.low) | (ts >= times.low)))
-
-
-def _called(tree: Tree, name: str, *, whole: bool) -> Rows:
-    """The regions whose name is `name`, or (not `whole`) ends in it after a dot."""
-    used = np.unique(tree.regions["name"])
-    texts = [tree.strings[code] for code in used.tolist()]
-    fits = np.array([text == name if whole else text.endswith(f".{name}") for text in texts], bool)
-    return np.flatnonzero(np.isin(tree.regions["name"], used[fits])).astype(np.int32)
 
 
 def _first_rows(tree: Tree, within: Mask) -> list[int]:
