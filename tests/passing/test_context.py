@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 
 import traceir as tir
 from tests.build import Ev, module
-from traceir.passing import PassContext, to_json
+from tests.passing.toys import registry
+from traceir.passing import PassContext, PassManager, to_json
+from traceir.passing.instruments import TimingTree
 
 
 @attrs.frozen
@@ -88,3 +92,106 @@ def test_reports_become_plain_json(value: Any, data: Any) -> None:
         hidden_fields: Callable[[], int] | None = None
 
     assert to_json(Found(value)) == {"value": data, "hidden_fields": None}
+
+
+@attrs.frozen
+class Careless(tir.Analysis[tir.ir.Ints]):
+    """The ends, though it says that it reads durations only."""
+
+    reads = ("dur",)
+
+    def compute(self, module: tir.Module) -> tir.ir.Ints:
+        return np.asarray(module["ts"] + module["dur"])
+
+
+def test_what_an_analysis_reads_and_does_not_declare_counts() -> None:
+    """Nobody can forget to say it."""
+    context, item = PassContext(), small()
+    moved = item.with_columns({"ts": item["ts"] + 5})
+    assert context.analysis(Careless(), item).tolist() == [9, 21]
+    assert context.analysis(Careless(), moved).tolist() == [14, 26]
+    assert context.analysis(Careless(), item).tolist() == [9, 21]
+    assert context.computed == 2
+
+
+def test_an_analysis_of_another_one_reads_what_that_reads() -> None:
+    """Whether that is computed for it, or was kept."""
+
+    @attrs.frozen
+    class Outer(tir.Analysis[int]):
+        """The last of the ends."""
+
+        reads = ("kind",)
+
+        def compute(self, module: tir.Module) -> int:
+            return int(context.analysis(Careless(), module).max())
+
+    context, item = PassContext(), small()
+    context.analysis(Careless(), item)
+    assert context.analysis(Outer(), item) == 21
+    assert context.analysis(Outer(), item.with_columns({"ts": item["ts"] + 5})) == 26
+
+
+def test_what_an_analysis_gives_cannot_be_written_to() -> None:
+    """It is shared; so no caller can spoil it for the others."""
+    found = PassContext().analysis(Careless(), small())
+    with pytest.raises(ValueError, match="read-only"):
+        found[0] = 7
+
+
+def test_windows_that_lack_a_column_are_different_modules() -> None:
+    """A result is not taken for another module's because neither has the column."""
+
+    @attrs.frozen
+    class Count(tir.Analysis[int]):
+        """The number of events, where nobody wrote the column."""
+
+        reads = ("nobody.wrote",)
+
+        def compute(self, module: tir.Module) -> int:
+            return len(module)
+
+    context, item = PassContext(), small()
+    assert (context.analysis(Count(), item), context.analysis(Count(), item.window(np.array([0])))) == (2, 1)
+
+
+def test_an_analysis_without_its_decorator_is_refused() -> None:
+    """Two of it would never be equal, so nothing would be kept."""
+
+    class Plain(Total):
+        """Forgotten."""
+
+    with pytest.raises(TypeError, match=r"plain has to be decorated with @attrs\.frozen"):
+        PassContext().analysis(Plain(), small())
+
+
+def test_runs_in_threads_that_share_a_context_do_not_hear_of_each_other() -> None:
+    """Each run's instruments see the analyses of that run, and none after it."""
+
+    @attrs.frozen
+    class Asking(tir.Pass):
+        """Ask for an analysis."""
+
+        number: int = tir.option(0, help="Which.")
+
+        def run(self, module: tir.Module, context: PassContext) -> tir.Module:
+            barrier.wait()
+            context.analysis(Total(self.number), module)
+            barrier.wait()
+            return module
+
+    barrier, context, item = threading.Barrier(4), PassContext(), small()
+    trees = [TimingTree(stream=io.StringIO()) for _ in range(4)]
+    threads = [
+        threading.Thread(
+            target=PassManager((Asking(number),), registry(Asking), instruments=[tree]).run, args=(item, context)
+        )
+        for number, tree in enumerate(trees)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [[len(row.analyses) for row in tree.rows] for tree in trees] == [[1]] * 4
+    context.analysis(Total(9), item)
+    assert [[len(row.analyses) for row in tree.rows] for tree in trees] == [[1]] * 4

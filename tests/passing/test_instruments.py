@@ -6,7 +6,7 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Literal, Any
 
 import attrs
 import numpy as np
@@ -58,13 +58,22 @@ class TestVerify:
         with pytest.raises(PassError, match=r"^The pipeline breaks the rule V11"):
             manager.run(small())
 
-    def test_warnings_are_kept_and_do_not_fail(self) -> None:
-        """A child that sticks out by a few ns is measured, and the run goes on."""
-        longer = doing(lambda m: m.with_columns({"dur": np.array([9, 6])}), annotates=False)
-        instrument = Verify()
-        PassManager((longer,), ALL, instruments=[instrument]).run(small())
+    def test_warnings_of_the_input_are_kept_and_do_not_fail(self) -> None:
+        """A child that sticks out by a few ns in the trace is measured, and the run goes on."""
+        instrument, item = Verify(), small().with_columns({"dur": np.array([9, 6])})
+        PassManager((Alpha(),), ALL, instruments=[instrument]).run(item)
         assert [(found.rule, found.excess_ns) for found in instrument.violations] == [("V07", 2)]
-        slack = Verify(slack_ns=2)
+
+    @pytest.mark.parametrize("when", ["each", "end"])
+    def test_a_pass_that_breaks_a_rule_in_more_places_fails(self, when: Literal["each", "end"]) -> None:
+        """Though it is one that real traces break; within the slack nothing is broken."""
+        longer = doing(lambda m: m.with_columns({"dur": np.array([9, 6])}), annotates=False)
+        who = "The pass broken" if when == "each" else "The pipeline"
+        with pytest.raises(
+            PassError, match=f"{who} breaks the rule in one more place: V07 nest-contains: .* by up to 2"
+        ):
+            PassManager((longer,), ALL, instruments=[Verify(when)]).run(small())
+        slack = Verify(when, slack_ns=2)
         PassManager((longer,), ALL, instruments=[slack]).run(small())
         assert slack.violations == ()
 

@@ -16,7 +16,7 @@ from tests.passing.toys import ALL, Alpha, Beta, Delta, Gamma, Shift, Toy, colum
 from traceir.errors import PassError, SchemaError, UsageError
 from traceir.ir import PassRecord
 from traceir.passing import Instrument, PassContext, PassManager
-from traceir.passing.manager import Timing
+from traceir.passing.instrument import Timing
 from traceir.registry import Entry
 
 
@@ -138,9 +138,11 @@ class TestOrder:
             writes = (column("two.x"),)
 
         known = registry(One, Two)
-        with pytest.raises(UsageError, match=r"The passes one -> two -> one need each other's columns\."):
+        with pytest.raises(UsageError, match=r"The passes one -> two -> one need each other's columns, so"):
             PassManager.parse("one", registry=known).resolve(small())
-        with pytest.raises(UsageError, match=r"The passes (one and two|two and one) need each other's columns\."):
+        with pytest.raises(
+            UsageError, match=r"The passes (one -> two -> one|two -> one -> two) need each other's columns, so"
+        ):
             PassManager.parse("one,two", registry=known).resolve(small())
 
     def test_a_broken_plug_in_hides_nobody_else(self) -> None:
@@ -350,7 +352,7 @@ class TestRun:
         calls: list[str] = []
 
         class Refuse(Instrument):
-            def after(self, item: tir.Pass, before: tir.Module, after: tir.Module, timing: Timing) -> None:
+            def check(self, item: tir.Pass, before: tir.Module, after: tir.Module) -> None:
                 raise PassError(f"The pass {item.name()} is refused.")
 
         class Log(Instrument):

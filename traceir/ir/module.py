@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traceir.errors import SchemaError
+from traceir.ir.access import Access, NoColumnError
 from traceir.ir.annotation import PassRecord, Written
 from traceir.ir.column import Array, Column, Ints, Mask, Rows
 from traceir.ir.health import Finding
@@ -60,6 +61,7 @@ class Module:
     health: tuple[Finding, ...] = ()
     source: Source | None = None
     _derived: dict[Any, Any] = attrs.field(factory=dict, alias="derived")
+    _access: Access | None = attrs.field(default=None, alias="access")
 
     # --- columns -----------------------------------------------------------------------------------------
 
@@ -101,8 +103,12 @@ class Module:
         return True
 
     def column(self, name: str) -> Column:
-        """A column by its name, of whatever table it lies in; KeyError if nobody wrote it."""
-        return self.tables[self.domain(name)].columns[name]
+        """A column by its name, of whatever table it lies in; a KeyError if nobody wrote it."""
+        self.note_read(name)
+        try:
+            return self.tables[self.domain(name)].columns[name]
+        except KeyError:
+            raise NoColumnError(name, (*CORE, *self.annotations)) from None
 
     def __getitem__(self, name: str) -> Array:
         """The read-only array of a column, such as `module["ts"]` or `module["overlap.exposed"]`."""
@@ -131,6 +137,7 @@ class Module:
         For `tree.<name>` the regions' structure counts too: a renamed or re-parented region is another tree.
         """
         if name == "edges":
+            self.note_read("edges")
             return _newest(self.tables["edge"], ("src", "dst", "kind"))
         try:
             token = self.column(name).token
@@ -140,6 +147,15 @@ class Module:
         if word == "tree" and f"region:{tree}" in self.tables:
             return max(token, _newest(self.tables[f"region:{tree}"], STRUCTURE))
         return token
+
+    def note_read(self, name: str) -> None:
+        """Note that a column, the `edges` or the source's `args` are looked at by another way than `column`."""
+        if self._access is not None:
+            self._access.read.add(name)
+
+    def watched(self, access: Access | None) -> Module:
+        """This module, noting in `access` which columns are read from it, and set in those made from it."""
+        return attrs.evolve(self, access=access)
 
     def stale(self, name: str) -> bool:
         """Whether an annotation was computed from columns that the module no longer has, or from a stale one."""
@@ -237,6 +253,7 @@ class Module:
 
     def edges(self, kind: str) -> tuple[Rows, Rows]:
         """The (src, dst) rows of the edges of one kind, as recorded (dead ends included)."""
+        self.note_read("edges")
         table = self.tables["edge"]
         chosen = table["kind"] == EDGE_KINDS.index(kind)
         return table["src"][chosen], table["dst"][chosen]
@@ -295,11 +312,17 @@ class Module:
             if length is None:
                 raise SchemaError(f"The module has no table {domain}; write it with with_table or with_tree first.")
             table = Table(domain, length)
+        self._note_set(columns)
         return attrs.evolve(self, tables={**self.tables, domain: table.with_columns(columns)})
+
+    def _note_set(self, names: Iterable[str]) -> None:
+        if self._access is not None:
+            self._access.set.update(names)
 
     def with_table(self, name: str, columns: Mapping[str, npt.ArrayLike]) -> Module:
         """A module with the table `table:<name>` written anew."""
         domain = f"table:{name}"
+        self._note_set(columns)
         old = self.tables.get(domain)
         new = Table.of(domain, columns)
         if old is not None and old.length == new.length:
@@ -325,6 +348,7 @@ class Module:
             strings, structure = region_columns(regions, self.strings)
         count = len(structure["parent"])
         old = self.tables.get(f"region:{name}")
+        self._note_set(columns)
         columns = {**structure, **columns}
         kept = old.columns if old is not None and len(old) == count else {}
         shared = {key: kept[key] for key in columns if key in kept}

@@ -209,6 +209,7 @@ def select(
 
 def arguments(module: Module, rows: Array) -> Sequence[Mapping[str, Any]]:
     """The source's arguments of the events in `rows`; empty mappings if there is no source."""
+    module.note_read("args")
     if module.source is None:
         return [{} for _ in range(len(rows))]
     return module.source.args(module["offset"][rows], module["length"][rows])

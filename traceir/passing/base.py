@@ -19,7 +19,7 @@ class Pass(Optioned):
 
     - `reads`: columns that it needs. Annotations among them are produced first if they are missing or stale.
       Core columns (`ts`, `kind`, … and `edges`) named here narrow what its results depend on; a pass that
-      names none depends on all of them.
+      names none depends on all of them. `live` is always among them, and what `run` reads besides is noticed.
     - `uses`: columns that it reads if they are there.
     - `writes`: the annotations that it may write; writing anything else is an error.
     - `annotates`: it changes no `ts`, `dur`, `live` or row (checked by tokens, so at no cost).
@@ -37,9 +37,9 @@ class Pass(Optioned):
 
     @classmethod
     def inputs(cls) -> tuple[str, ...]:
-        """All columns that its results depend on: reads, uses, and the core columns."""
+        """All columns that its results depend on: reads, uses, `live`, and all core columns if it names none."""
         core = tuple(name for name in cls.reads if name in CORE or name == "edges")
-        return (*dict.fromkeys((*cls.reads, *cls.uses)), *(() if core else (*CORE, "edges")))
+        return tuple(dict.fromkeys((*cls.reads, *cls.uses, "live", *(() if core else (*CORE, "edges")))))
 
     def run(self, module: Module, context: PassContext) -> Module:
         """The new module. The input is never changed; its arrays are read-only."""

@@ -5,25 +5,31 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
+import numpy as np
 
 from traceir.ir import Module
+from traceir.ir.access import Access
 from traceir.ir.module import CORE
-from traceir.passing.instrument import Instrument, Timing
+from traceir.passing.instrument import Timing
+from traceir.passing.watch import Watch
 from traceir.passing.words import hyphened
 
 T = TypeVar("T")
 
+_MOST_KEPT = 8
+"""Results of one analysis that are kept, the last ones: a run needs one or two, and a context may see many modules."""
+
 
 class Analysis(Generic[T]):
-    """Something computed from a module, kept as long as the columns in `reads` are the same.
+    """Something computed from a module, kept as long as the columns that it was computed from are the same.
 
-    Subclass it with `@attrs.frozen`, list the columns (none stands for all core columns and the edges), write
-    `compute`; get it by `context.analysis(...)`.
+    Subclass it with `@attrs.frozen`, list the columns in `reads` (none stands for all core columns and the edges;
+    what `compute` reads besides is noticed), write `compute`; get it by `context.analysis(...)`.
     """
 
     reads: ClassVar[tuple[str, ...]] = ()
@@ -34,7 +40,7 @@ class Analysis(Generic[T]):
         return hyphened(cls.__name__)
 
     def compute(self, module: Module) -> T:
-        """The result; called only when a column in `reads` has changed."""
+        """The result; called only when a column that it reads has changed."""
         raise NotImplementedError
 
 
@@ -61,25 +67,32 @@ class PassContext:
     """What passes counted, by pass and by what."""
     computed: int = 0
     """How many analyses were computed (not taken from the cache)."""
-    _cache: dict[tuple[object, ...], object] = attrs.field(factory=dict, init=False, repr=False)
-    _watching: tuple[Instrument, ...] = attrs.field(default=(), init=False, repr=False)
+    _cache: dict[object, list[_Kept]] = attrs.field(factory=dict, init=False, repr=False)
+    _watching: threading.local = attrs.field(factory=threading.local, init=False, repr=False)
     _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False, repr=False)
 
     def analysis(self, wanted: Analysis[T], module: Module) -> T:
-        """The result of an analysis for this module, computed if a column it reads is new."""
-        reads = wanted.reads or (*CORE, "edges")
-        key = (type(wanted), wanted, *(module.token(name) for name in reads))
+        """The result of an analysis for this module, computed if a column that it reads is new.
+
+        What it read when it was computed counts as well as what it says in `reads`. Arrays in the result are made
+        read-only, since it is shared. TypeError for an analysis whose class is not decorated: two of it would
+        never be equal, and so never shared.
+        """
+        if "__attrs_attrs__" not in vars(type(wanted)):
+            raise TypeError(f"The analysis {wanted.name()} has to be decorated with @attrs.frozen.")
         timing = None
         with self._lock:  # an analysis may ask for others, so the lock is one that its holder may take again
-            if key not in self._cache:
+            kept = self._cache.setdefault(wanted, [])
+            found = next((one for one in kept if one.holds(module)), None)
+            if found is None:
                 wall, cpu = time.perf_counter(), time.process_time()
-                self._cache[key] = wanted.compute(module)
+                found = _Kept.computed(wanted, module)
+                kept[:] = [*kept[1 - _MOST_KEPT :], found]
                 self.computed += 1
                 timing = Timing(time.perf_counter() - wall, time.process_time() - cpu, len(module))
-            found = self._cache[key]
-        for instrument in self._watching:
-            instrument.analysis(wanted.name(), timing)
-        return found  # type: ignore[return-value]
+        for watch in getattr(self._watching, "watches", ()):
+            watch.tell("analysis", wanted.name(), timing)
+        return found.result  # type: ignore[return-value]
 
     def remark(self, source: str, message: str, *, kind: str = "note", event: int | None = None) -> None:
         """Record a remark: `kind` is `note` or `missed`."""
@@ -90,10 +103,44 @@ class PassContext:
         self.counts[source, what] += number
 
     @contextmanager
-    def watched(self, instruments: Sequence[Instrument]) -> Iterator[None]:
-        """Tell instruments of analyses for the time of a run."""
-        before, self._watching = self._watching, (*self._watching, *instruments)
+    def watched(self, watch: Watch) -> Iterator[None]:
+        """Tell instruments of the analyses that this thread asks for, for the time of a run."""
+        before = getattr(self._watching, "watches", ())
+        self._watching.watches = (*before, watch)
         try:
             yield
         finally:
-            self._watching = before
+            self._watching.watches = before
+
+
+@attrs.frozen(eq=False)
+class _Kept:
+    """The result of an analysis, and the tokens of all that it was computed from."""
+
+    tokens: dict[str, int]
+    result: object
+
+    @classmethod
+    def computed(cls, wanted: Analysis[Any], module: Module) -> _Kept:
+        access = Access()
+        result = wanted.compute(module.watched(access))
+        _freeze(result)
+        reads = {"id", *(wanted.reads or (*CORE, "edges")), *access.read}
+        return cls({name: module.token(name) for name in sorted(reads)}, result)
+
+    def holds(self, module: Module) -> bool:
+        return all(module.token(name) == token for name, token in self.tokens.items())
+
+
+def _freeze(value: object) -> None:
+    """Make the arrays in a result read-only: in itself, and in tuples, lists, mappings and attrs objects."""
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+    elif isinstance(value, Mapping):
+        _freeze(list(value.values()))
+    elif isinstance(value, tuple | list):
+        for item in value:
+            if not isinstance(item, str | int | float):
+                _freeze(item)
+    elif attrs.has(cls := type(value)) and not isinstance(value, Module):
+        _freeze([getattr(value, field.name) for field in attrs.fields(cls)])

@@ -36,11 +36,12 @@ class Timing:
 class Instrument(Optioned):
     """Base of instruments. Subclass it, decorate with `@attrs.define(eq=False)`, override the hooks that are needed.
 
-    The order of calls: `planned`, `begin`; for each pass `before`, then `after` or `failed`; `skipped` for what does
-    not run; `end`. `analysis` comes between `before` and `after` of the pass that asked. Instruments are called in
-    their order, and after a failure each of them is told. What they print goes to `stream` (default: standard
-    error, looked up when something is written), since standard output carries the product only. Fields made by
-    `option` are options, as in `--instrument 'print{after=group}'`.
+    The order of calls: `planned`, `skipped` for what does not run, `begin`; for each pass `before`, `check`, then
+    `after` or `failed`; `end`; and `closed`, however the run ends. `analysis` comes between `before` and `after` of
+    the pass that asked. At each of these all instruments are called, in their order, before an error of one of them
+    is raised; an error in `failed` or, after a failure, in `closed` is a note of that failure. What they print goes
+    to `stream` (default: standard error, looked up when something is written), since standard output carries the
+    product only. Fields made by `option` are options, as in `--instrument 'print{passes=group}'`.
     """
 
     _what: ClassVar[str] = "instrument"
@@ -66,11 +67,14 @@ class Instrument(Optioned):
     def before(self, item: Pass, module: Module) -> None:
         """Called before a pass runs."""
 
-    def after(self, item: Pass, before: Module, after: Module, timing: Timing) -> None:
+    def check(self, item: Pass, before: Module, after: Module) -> None:
         """Called after a pass has run and its promises held; raising a PassError here fails the pass."""
 
+    def after(self, item: Pass, before: Module, after: Module, timing: Timing) -> None:
+        """Called after a pass has run and every check has let it pass."""
+
     def failed(self, item: Pass, module: Module, error: Exception) -> None:
-        """Called when a pass raised or broke a promise; the error is raised afterwards."""
+        """Called when a pass raised, broke a promise or did not pass a check; the error is raised afterwards."""
 
     def skipped(self, item: Pass, reason: str) -> None:
         """Called, after `planned`, for each pass of the pipeline that does not run."""
@@ -79,7 +83,10 @@ class Instrument(Optioned):
         """Called when a pass has got an analysis: what it cost, or None if it was kept from before."""
 
     def end(self, module: Module) -> None:
-        """Called with the final module when all passes have run."""
+        """Called with the final module when all passes have run; a PassError raised here fails the run."""
+
+    def closed(self) -> None:
+        """Called last, whether the run has ended, failed or was interrupted."""
 
     def figures(self) -> Sequence[Mapping[str, Any]]:
         """What it noted of each pass that ran, in order, as plain JSON data; `--log` writes it. Empty by default."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,24 +12,37 @@ from traceir.ir import Module, PassRecord
 from traceir.passing import pipeline
 from traceir.passing.base import Pass
 from traceir.passing.context import PassContext
-from traceir.passing.instrument import Instrument, Timing
+from traceir.passing.instrument import Instrument
 from traceir.passing.planning import Planner
-from traceir.passing.promises import ALWAYS, apply, report_of
+from traceir.passing.promises import ALWAYS, report_of
 from traceir.passing.report import Report
+from traceir.passing.running import Run
+from traceir.passing.watch import Watch
 
 if TYPE_CHECKING:
     from traceir.registry import Registry
 
 
 def _as_passes(items: Iterable[Pass]) -> tuple[Pass, ...]:
-    return tuple(items)
+    given = () if isinstance(items, str | Pass) else tuple(items)
+    wrong = [items] if isinstance(items, str | Pass) else [item for item in given if not isinstance(item, Pass)]
+    if wrong:
+        made = f"PassManager.parse({wrong[0]!r})" if isinstance(wrong[0], str) else "PassManager([MyPass()])"
+        raise UsageError(f"A pass manager takes passes, and {wrong[0]!r} is none; write {made}.")
+    return given
 
 
 def _as_instruments(items: Iterable[Instrument]) -> tuple[Instrument, ...]:
-    return tuple(items)
+    given = tuple(items)
+    for item in given:
+        if not isinstance(item, Instrument):
+            raise UsageError(f"A pass manager takes instruments, and {item!r} is none; write instruments=[Verify()].")
+    return given
 
 
 def _as_names(items: Iterable[str]) -> frozenset[str]:
+    if isinstance(items, str):
+        raise UsageError(f"The passes to disable are a list of names, as [{items!r}].")
     return frozenset(items)
 
 
@@ -92,91 +104,56 @@ class PassManager:
         return Planner(module, self._known(), self.insert, self.disabled, self._recorded).plan(self.passes)
 
     def _recorded(self, module: Module, column: str) -> Pass | None:
-        """The pass, with its options, that the module records as the writer of a column."""
+        """The pass, with its options, that the module records as the writer of a column, if it is installed."""
         written = module.annotations.get(column)
         if written is None or written.by is None:
             return None
-        return self._instance(module.passes[written.by])
+        return self.instance(module.passes[written.by])
 
-    def _instance(self, record: PassRecord) -> Pass:
+    def instance(self, record: PassRecord) -> Pass | None:
+        """The pass that a module records, with its options; None if it is not installed or has other options now."""
         own = (item for item in self.passes if (item.name(), item.text()) == (record.name, record.text))
         found = next(own, None)
-        return found if found is not None else pipeline.parse(record.text, self._known())[0]
+        if found is not None:
+            return found
+        try:
+            return pipeline.parse(record.text, self._known())[0]
+        except UsageError:
+            return None
 
     def run(self, module: Module, context: PassContext | None = None, *, fresh: bool = True) -> Module:
         """Run the resolved passes; the input is unchanged. A failing pass is named in a PassError.
 
         Where a pass of the pipeline changed what an annotation was computed from, the annotation is computed
         again, with the options it was recorded with, before the next pass that reads it. What is stale at the end
-        is computed again too, unless `fresh` is false (then whoever shows the result calls the method `fresh`).
+        is computed again too, unless `fresh` is false (then whoever shows the result calls the method `fresh`);
+        what cannot be is a remark. A pass that is disabled does not run again either.
         """
-        context = context or PassContext()
-        plan = self._announced(self.resolve(module))
-        with context.watched(self.instruments):
-            for instrument in self.instruments:
-                instrument.begin(module, context)
-            for item in plan:
-                module = self.fresh(module, (*item.reads, *item.uses), context)
-                module = self._run(item, module, context)
-            if fresh:
-                module = self.fresh(module, context=context)
-            for instrument in self.instruments:
-                instrument.end(module)
-        return module
-
-    def _announced(self, plan: list[Pass]) -> list[Pass]:
-        """The passes of a plan that run; instruments hear of those, and of those that do not."""
+        context, watch = context or PassContext(), Watch(self.instruments)
+        plan = self.resolve(module)
         most = len(plan) if self.stop_after is None else self.stop_after
         skipped = [(item, "disabled") for item in self.passes if item.name() in self.disabled]
         skipped += [(item, f"stopped after {most}") for item in plan[most:]]
-        for instrument in self.instruments:
-            instrument.planned(plan[:most])
+        with context.watched(watch), watch.open():
+            watch.tell("planned", plan[:most])
             for item, reason in skipped:
-                instrument.skipped(item, reason)
-        return plan[:most]
+                watch.tell("skipped", item, reason)
+            return self._run(context, watch, self.stop_after).all(plan, module, fresh=fresh)
+
+    def _run(self, context: PassContext, watch: Watch, most: int | None = None) -> Run:
+        return Run(context, watch, self._recorded, self.insert, self.disabled, most)
 
     def fresh(self, module: Module, names: Iterable[str] | None = None, context: PassContext | None = None) -> Module:
         """A module in which none of these annotations (default: any) is stale.
 
         The producer of a stale one runs again, once, with its recorded options, after those of what it reads;
         without `insert` that is a UsageError. What consumes a module (a printer) calls this for what it shows.
+        What cannot be computed again, since its pass is not installed or disabled, stays stale.
         """
-        names = tuple(module.annotations) if names is None else names
-        return self._fresh(module, names, context or PassContext(), set())
-
-    def _fresh(self, module: Module, names: Iterable[str], context: PassContext, done: set[str]) -> Module:
-        for name in names:
-            if not module.stale(name):
-                continue
-            producer = self._recorded(module, name)
-            if producer is None or producer.text() in done:
-                continue
-            if not self.insert:
-                raise UsageError(
-                    f"The column {name} is stale, since a column that it was computed from has changed; "
-                    f"the pass {producer.name()} would compute it again."
-                )
-            done.add(producer.text())
-            module = self._fresh(module, (*producer.reads, *producer.uses), context, done)
-            if module.stale(name):
-                module = self._run(producer, module, context)
-        return module
-
-    def _run(self, item: Pass, module: Module, context: PassContext) -> Module:
-        for instrument in self.instruments:
-            instrument.before(item, module)
-        wall, cpu = time.perf_counter(), time.process_time()
-        try:
-            result = apply(item, module, context)
-            spent = time.perf_counter() - wall, time.process_time() - cpu
-            timing = Timing(*spent, len(module), _new_bytes(module, result))
-            for instrument in self.instruments:
-                instrument.after(item, module, result, timing)
-        except Exception as error:
-            for instrument in self.instruments:
-                instrument.failed(item, module, error)
-            raise
-        return result
+        names = tuple(module.annotations) if names is None else tuple(names)
+        context, watch = context or PassContext(), Watch(self.instruments)
+        with context.watched(watch):
+            return self._run(context, watch).fresh(module, names)
 
     def reports(self, module: Module) -> dict[str, Report]:
         """The reports of the passes that ran over `module`, inserted ones included, by name.
@@ -186,9 +163,8 @@ class PassManager:
         """
         out: dict[str, Report] = {}
         for record in {record.name: record for record in module.passes}.values():
-            try:
-                item = self._instance(record)
-            except UsageError:
+            item = self.instance(record)
+            if item is None:
                 continue
             needed = (*(annotation.name for annotation in item.writes), *(c for c in item.reads if c not in ALWAYS))
             if any(name not in module.annotations for name in needed):
@@ -205,10 +181,4 @@ def _installed() -> Registry:
     return Registry.default()
 
 
-def _new_bytes(before: Module, after: Module) -> int:
-    old = {column.token for table in before.tables.values() for column in table.columns.values()}
-    new = [column for table in after.tables.values() for column in table.columns.values() if column.token not in old]
-    return sum(column.data.nbytes for column in new)
-
-
-__all__ = ["Instrument", "PassManager", "Timing"]
+__all__ = ["PassManager"]

@@ -16,6 +16,9 @@ from traceir.passing.promises import ALWAYS
 if TYPE_CHECKING:
     from traceir.registry import Registry
 
+OWN = "traceir"
+"""The provider of what traceir brings itself."""
+
 
 @attrs.frozen(eq=False)
 class Planner:
@@ -38,7 +41,7 @@ class Planner:
             return self._plan(passes)
         except _WrongOrderError as wrong:
             raise UsageError(
-                f"The pass {wrong.reader} reads {wrong.column}, which {wrong.writer.name()} writes, but "
+                f"The pass {wrong.reader} {wrong.verb} {wrong.column}, which {wrong.writer.name()} writes, but "
                 f"{wrong.writer.name()} stands after it; write {pipeline.spell(self._reordered(passes, wrong))}."
             ) from None
 
@@ -57,8 +60,7 @@ class Planner:
             order.insert(order.index(wrong.before), wrong.writer)
             spelled = pipeline.spell(order)
             if spelled in seen:
-                pair = f"{wrong.before.name()} and {wrong.writer.name()}"
-                raise UsageError(f"The passes {pair} need each other's columns.")
+                raise UsageError(_circle([item.name() for item in _cycle(passes, uses=not self.insert)]))
             seen.add(spelled)
             try:
                 self._plan(order)
@@ -70,13 +72,15 @@ class Planner:
     def _place(self, item: Pass, planned: list[Pass], have: set[str], rest: Sequence[Pass], *chain: str) -> None:
         """Append `item` to the plan, what it needs first; `rest` are the user's passes from the current one on."""
         if item.name() in chain:
-            raise UsageError(f"The passes {' -> '.join((*chain, item.name()))} need each other's columns.")
+            raise UsageError(_circle(chain[chain.index(item.name()) :]))
+        if not self.insert and not chain:
+            self._used_in_order(item, have, rest)
         for column in item.reads:
             if column in have or column in ALWAYS:
                 continue
-            later = next((other for other in rest[1:] if writes(type(other), column)), None)
+            later = _writer(column, rest[1:])
             if later is not None:
-                raise _WrongOrderError(item.name(), column, later, rest[0])
+                raise _WrongOrderError(item.name(), "reads", column, later, rest[0])
             producer = self.recorded(self.module, column) or self._producer(item, column)
             if producer.name() in self.disabled:
                 raise UsageError(
@@ -92,17 +96,57 @@ class Planner:
         planned.append(item)
         have.update(annotation.name for annotation in item.writes)
 
+    def _used_in_order(self, item: Pass, have: set[str], rest: Sequence[Pass]) -> None:
+        """Refuse an order in which a later pass makes stale what this one has used, as nothing may run again."""
+        for column in item.uses:
+            later = None if column in have else _writer(column, rest[1:])
+            if later is not None:
+                raise _WrongOrderError(item.name(), "uses", column, later, rest[0])
+
     def _producer(self, reader: Pass, column: str) -> Pass:
-        entries = dict(self.registry.all("passes"))
+        """The installed pass that writes a column: traceir's own if there is one, else the only one of others."""
+        found: dict[str, type[Pass]] = {}
         word = column.partition(".")[0]
-        for name in sorted(entries, key=lambda name: name != word):
+        for name, entry in sorted(
+            self.registry.all("passes"), key=lambda one: (one[1].provider != OWN, one[0] != word)
+        ):
             try:
-                cls: type[Pass] = entries[name].load()
+                cls: type[Pass] = entry.load()
             except UsageError:  # somebody's broken plug-in is no reason to refuse what others write
                 continue
             if writes(cls, column):
-                return cls.from_text({})
+                if entry.provider == OWN:
+                    return cls.from_text({})
+                found[f"{name} of {entry.provider}"] = cls
+        if len(found) > 1:
+            raise UsageError(
+                f"The pass {reader.name()} reads {column}, and more than one pass writes it: "
+                f"{', '.join(found)}; put one of them before {reader.name()}."
+            )
+        for cls in found.values():
+            return cls.from_text({})
         raise UsageError(f"The pass {reader.name()} reads {column}, and no pass that is installed writes it.")
+
+
+def _writer(column: str, passes: Sequence[Pass]) -> Pass | None:
+    return next((other for other in passes if writes(type(other), column)), None)
+
+
+def _circle(names: Sequence[str]) -> str:
+    path = " -> ".join((*names, names[0]))
+    return f"The passes {path} need each other's columns, so no order will do."
+
+
+def _cycle(passes: Sequence[Pass], *, uses: bool) -> list[Pass]:
+    """Passes each of which needs a column that only the next can give it, the last one of the first."""
+    import networkx  # only where something is wrong: planning is done in every run, and this import is slow
+
+    graph = networkx.DiGraph()
+    for at, reader in enumerate(passes):
+        for column in (*reader.reads, *(reader.uses if uses else ())):
+            writers = [other for other, item in enumerate(passes) if item is not reader and writes(type(item), column)]
+            graph.add_edges_from((at, other) for other in writers)
+    return [passes[at] for at, _ in networkx.find_cycle(graph)]
 
 
 @attrs.define(eq=False)
@@ -110,6 +154,7 @@ class _WrongOrderError(Exception):
     """A column's writer stands after its reader; it belongs before the pass `before` of the user's."""
 
     reader: str
+    verb: str
     column: str
     writer: Pass
     before: Pass

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from traceir.errors import PassError, SchemaError, TraceirError
-from traceir.ir import Annotation, Module, PassRecord, Written
-from traceir.ir.module import CORE, FIXED
+from traceir.ir import Module, PassRecord, Written
+from traceir.ir.access import Access
+from traceir.ir.module import CORE
 from traceir.passing.base import Pass
 from traceir.passing.context import PassContext
+from traceir.passing.integrity import check_promises
 from traceir.passing.removal import with_removal
 from traceir.passing.report import Report
+from traceir.passing.words import said
 
-ALWAYS = frozenset((*CORE, "edges"))
-"""What a pass may read without anybody writing it."""
+ALWAYS = frozenset((*CORE, "edges", "args"))
+"""What a pass may read without anybody writing it; `args` are the source's arguments of events."""
 
 
 def apply(item: Pass, module: Module, context: PassContext) -> Module:
@@ -29,13 +32,14 @@ def apply(item: Pass, module: Module, context: PassContext) -> Module:
                 raise PassError(f"The pass {item.name()} reads {column}, and the pass that declares it wrote none.")
         # A pass that runs again says anew what it finds.
         module = attrs.evolve(module, health=tuple(f for f in module.health if f.by != item.name()))
-        result = item.run(module, context)
+        access = Access()
+        result = item.run(module.watched(access), context)
         if not isinstance(result, Module):
             raise PassError(f"The pass {item.name()} returned {result!r}, and it has to return a module.")
-        _check_promises(item, module, result)
-        result = _stamp(item, module, result)
-        for sentence in item.check(result):
-            raise PassError(f"The pass {item.name()} breaks its own law: {sentence}")
+        result = result.watched(None)
+        check_promises(item, module, result, access)
+        result = _stamp(item, module, result, access)
+        _check_laws(item, result)
     except SchemaError as error:
         raise PassError(f"The pass {item.name()} failed: {error}") from error
     except TraceirError as error:
@@ -43,11 +47,21 @@ def apply(item: Pass, module: Module, context: PassContext) -> Module:
             error.add_note(f"This happened in the pass {item.name()}.")
         raise
     except (Exception, SystemExit) as error:
-        failure = PassError(f"The pass {item.name()} failed: {type(error).__name__}: {error}.")
+        failure = PassError(f"The pass {item.name()} failed: {said(error)}")
         for sentence in _hints(item, module, error):
             failure.add_note(sentence)
         raise failure from error
     return result
+
+
+def _check_laws(item: Pass, result: Module) -> None:
+    """Raise PassError if the pass's own laws do not hold in what it made."""
+    broken = item.check(result)
+    if isinstance(broken, str) or not isinstance(broken, Sequence):
+        raise PassError(f"The method check of the pass {item.name()} gave {broken!r}, and it has to give a list.")
+    if broken:
+        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        raise PassError(f"The pass {item.name()} breaks its own law: {broken[0]}{more}")
 
 
 def _hints(item: Pass, module: Module, error: BaseException) -> Iterator[str]:
@@ -66,7 +80,7 @@ def report_of(item: Pass, module: Module) -> Report | None:
     try:
         report = item.report(module)
     except (Exception, SystemExit) as error:
-        raise PassError(f"The report of the pass {item.name()} failed: {type(error).__name__}: {error}.") from error
+        raise PassError(f"The report of the pass {item.name()} failed: {said(error)}") from error
     if report is not None and not (isinstance(report, Report) and attrs.has(type(report))):
         raise PassError(
             f"The report of the pass {item.name()} is a {type(report).__name__}, and it has to be an attrs class "
@@ -75,64 +89,49 @@ def report_of(item: Pass, module: Module) -> Report | None:
     return report
 
 
-def _check_promises(item: Pass, before: Module, after: Module) -> None:
-    """Raise PassError if a pass changed what it must not, or wrote what it did not declare."""
-    if len(before) != len(after):
-        raise PassError(f"The pass {item.name()} changed the number of rows; removal is done by the column live.")
-    for name in CORE:
-        if before.token(name) == after.token(name):
-            continue
-        if name in FIXED:
-            raise PassError(f"The pass {item.name()} changed {name}, which is what the source recorded.")
-        if item.annotates:
-            raise PassError(f"The pass {item.name()} changed {name}, though it only annotates.")
-    _check_written(item, before, after)
+def _stamp(item: Pass, before: Module, after: Module, access: Access) -> Module:
+    """The module with the record of the pass, and what it wrote bound to what that was computed from.
 
-
-def _check_written(item: Pass, before: Module, after: Module) -> None:
-    """Raise PassError if a new column is not among the annotations that the pass declares."""
-    declared = {annotation.name: annotation for annotation in item.writes}
-    for domain, table in after.tables.items():
-        old = before.tables.get(domain)
-        for name, column in table.columns.items():
-            if old is not None and name in old and old.columns[name].token == column.token:
-                continue
-            if "." not in name and (name in CORE or domain == "edge" or domain.startswith("region:")):
-                continue
-            if name not in declared:
-                raise PassError(f"The pass {item.name()} wrote the column {name}, which it does not declare.")
-            _check_type(item, declared[name], domain, column.data.dtype)
-
-
-def _check_type(item: Pass, annotation: Annotation, domain: str, dtype: object) -> None:
-    if annotation.domain != domain:
-        raise PassError(
-            f"The pass {item.name()} wrote {annotation.name} on {domain}, and declares it on {annotation.domain}."
-        )
-    if annotation.numpy_type != dtype:
-        raise PassError(
-            f"The pass {item.name()} wrote {annotation.name} as {dtype}, "
-            f"and {annotation.dtype} is {annotation.numpy_type}."
-        )
-
-
-def _stamp(item: Pass, before: Module, after: Module) -> Module:
-    """The module with the record of the pass, and its annotations bound to what they were computed from.
-
-    What a pass that rewrites times or liveness notes down (such as the original times) is history: it cannot
-    be computed again from the module that the pass made, so it is bound to nothing and never stale.
+    That is what the pass declares, and what it was seen to read besides. A column of its own that it wrote in an
+    earlier run with these options, and not now, goes: it would speak of a module that is no more. What a pass that
+    rewrites times or liveness notes down (such as the original times) is history: it cannot be computed again from
+    the module that the pass made, so it is bound to nothing and never stale.
     """
-    inputs = tuple((name, after.token(name)) for name in item.inputs()) if item.annotates else ()
     by = len(after.passes)
-    written = {
-        annotation.name: Written(annotation, by, inputs)
-        for annotation in item.writes
-        if annotation.name in after.tables.get(annotation.domain, ())
+    now = {one.name: one for one in item.writes if _written(one.name, before, after, access)}
+    reads = dict.fromkeys((*item.inputs(), *sorted(access.read - access.set - now.keys())))
+    inputs = tuple((name, after.token(name)) for name in reads) if item.annotates else ()
+    written = {name: Written(annotation, by, inputs) for name, annotation in now.items()}
+    record = PassRecord(item.name(), item.text(every=False))
+    gone = {
+        name
+        for name, one in after.annotations.items()
+        if one.by is not None and after.passes[one.by] == record and name not in now
     }
-    after = with_removal(before, after, item.text(every=False), by)
+    after = with_removal(before, _without(after, gone), record.text, by)
     return attrs.evolve(
         after,
         annotations={**after.annotations, **written},
-        passes=(*after.passes, PassRecord(item.name(), item.text(every=False))),
+        passes=(*after.passes, record),
         health=tuple(f if f in before.health else attrs.evolve(f, by=item.name()) for f in after.health),
+    )
+
+
+def _written(name: str, before: Module, after: Module, access: Access) -> bool:
+    """Whether a column was set, be it to the values that it had."""
+    return name in after and (name in access.set or after.token(name) != before.token(name))
+
+
+def _without(module: Module, names: set[str]) -> Module:
+    """The module without these annotations; tables that nothing is left of stay, empty of columns."""
+    if not names:
+        return module
+    tables = {
+        domain: attrs.evolve(table, columns={name: c for name, c in table.columns.items() if name not in names})
+        for domain, table in module.tables.items()
+    }
+    return attrs.evolve(
+        module,
+        tables=tables,
+        annotations={name: one for name, one in module.annotations.items() if name not in names},
     )

@@ -42,11 +42,7 @@ class Progress(Instrument):
         """Count it."""
         self._done += 1
 
-    def failed(self, item: Pass, module: Module, error: Exception) -> None:
-        """Clear the line."""
-        self.end(module)
-
-    def end(self, module: Module) -> None:
+    def closed(self) -> None:
         """Clear the line."""
         if self._shown:
             print("\r\x1b[K", end="", file=self.out, flush=True)

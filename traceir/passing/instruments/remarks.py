@@ -26,10 +26,12 @@ class Remarks(Instrument):
     most: int = option(50, help="The most lines; what is left out is counted.", least=0)
     _context: PassContext | None = attrs.field(default=None, init=False, repr=False)
     _ends: list[int] = attrs.field(factory=list, init=False, repr=False)
+    _said: int = attrs.field(default=0, init=False, repr=False)
 
     def begin(self, module: Module, context: PassContext) -> None:
         """Remember where remarks are collected."""
-        self._context = context
+        if context is not self._context:
+            self._context, self._said = context, 0
         self._ends = [len(context.remarks)]
 
     def after(self, item: Pass, before: Module, after: Module, timing: Timing) -> None:
@@ -37,19 +39,19 @@ class Remarks(Instrument):
         self._ends.append(len(self._all()))
 
     def failed(self, item: Pass, module: Module, error: Exception) -> None:
-        """Print the remarks made before the failure."""
+        """Note where the remarks end that the pass made before it failed."""
         self._ends.append(len(self._all()))
-        self.end(module)
 
-    def end(self, module: Module) -> None:
-        """Print the remarks."""
-        groups = _grouped([remark for remark in self._all() if self.kind in ("all", remark.kind)])
+    def closed(self) -> None:
+        """Print the remarks, whether the run has ended or failed."""
+        groups = _grouped([remark for remark in self._all()[self._said :] if self.kind in ("all", remark.kind)])
         for one in groups[: self.most]:
             where = f" (%{one['event']})" if one["event"] is not None else ""
             times = f" ×{one['count']}" if one["count"] > 1 else ""
             print(f"{one['pass']}: {one['kind']}: {one['message']}{where}{times}", file=self.out)
         if len(groups) > self.most:
             print(f"… and {len(groups) - self.most} further remarks", file=self.out)
+        self._said = len(self._all())
 
     def figures(self) -> Sequence[Mapping[str, Any]]:
         """The remarks of each pass, grouped by sentence."""

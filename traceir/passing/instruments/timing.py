@@ -31,10 +31,12 @@ class TimingTree(Instrument):
     """
 
     rows: list[_Row] = attrs.field(factory=list, init=False)
+    _note: str | None = attrs.field(default=None, init=False, repr=False)
 
     def begin(self, module: Module, context: PassContext) -> None:
         """Start a new table."""
         self.rows.clear()
+        self._note = ""
 
     def before(self, item: Pass, module: Module) -> None:
         """Begin a row."""
@@ -50,12 +52,14 @@ class TimingTree(Instrument):
         self.rows[-1].timing = timing
 
     def failed(self, item: Pass, module: Module, error: Exception) -> None:
-        """Print what ran before the failure."""
-        self._print(f"{item.name()} failed")
+        """Note which pass failed."""
+        self._note = f"{item.name()} failed"
 
-    def end(self, module: Module) -> None:
-        """Print the table."""
-        self._print("")
+    def closed(self) -> None:
+        """Print the table: what ran, be it all or not."""
+        if self._note is not None:
+            self._print(self._note)
+            self._note = None
 
     def figures(self) -> Sequence[Mapping[str, Any]]:
         """Seconds, events, events per second, bytes of new columns, and analyses (null seconds if kept)."""
