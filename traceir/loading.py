@@ -32,7 +32,10 @@ class Head:
 
 
 class Frontend:
-    """Base of frontends: `word` is the name, `sniff` recognises an input, `load` lowers it."""
+    """Base of frontends: `word` is the name, `sniff` recognises an input, `load` lowers it.
+
+    One is made, without arguments, for each input that is read; `use_registry` is called on it before `load`.
+    """
 
     word: ClassVar[str] = ""
 
@@ -45,6 +48,9 @@ class Frontend:
     def sniff(cls, head: Head) -> float:
         """How sure it is that this input is its own: 0 (no) to 1 (certain)."""
         raise NotImplementedError
+
+    def use_registry(self, registry: Registry) -> None:
+        """Told what this run knows, plug-in files included. Only a format that names passes or their columns cares."""
 
     def load(self, path: str, progress: Progress | None = None) -> Module:
         """Lower the input at `path` (`-` is standard input); InputError if nothing of it can be read."""
@@ -74,7 +80,9 @@ def load(
     if name != "-" and Path(name).exists() and not Path(name).is_file():
         raise UsageError(f"The input {name} is no regular file; pipe it in and name it -, as in: cat trace | … -.")
     chosen = _sniff(_head(name), registry) if frontend is None else registry.find("frontends", frontend)
-    module: Module = chosen().load(name, progress)
+    reader = chosen()
+    reader.use_registry(registry)
+    module: Module = reader.load(name, progress)
     return module
 
 

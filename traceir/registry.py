@@ -7,6 +7,7 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import os
 import sys
 import zlib
@@ -94,8 +95,11 @@ class Entry:
         if not (isinstance(found, type) and issubclass(found, getattr(importlib.import_module(home), base))):
             known = f"traceir.{base}" if base in traceir.__all__ else f"{home}.{base}"
             raise UsageError(f"{self._who}, is {found!r}, and it has to be a class derived from {known}.")
-        if self.group != "frontends" and not attrs.has(found):
-            raise UsageError(f"{self._who}, is not decorated: write @attrs.frozen above the class {found.__name__}.")
+        if self.group != "frontends" and "__attrs_attrs__" not in vars(found):  # a base's decorator does not count
+            how = "@attrs.define(eq=False)" if self.group == "instruments" else "@attrs.frozen"
+            raise UsageError(f"{self._who}, is not decorated: write {how} above the class {found.__name__}.")
+        for sentence in _mistakes(found):
+            raise UsageError(f"{self._who}, cannot be used: {sentence}")
         return found
 
     @property
@@ -221,18 +225,22 @@ class Registry:
         """
         from traceir.loading import Frontend
         from traceir.passing import Instrument, Pass
+        from traceir.passing.declared import wrong_word
 
         module = _import_file(Path(path))
         self.providers[str(path)] = Provider(str(path))
         names = []
-        for value in vars(module).values():
-            if not isinstance(value, type) or value.__module__ != module.__name__ or value.__name__.startswith("_"):
+        defined = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+        for value in defined:
+            if value.__name__.startswith("_") or _is_base(value, defined):
                 continue
             group: Group | None = "passes" if issubclass(value, Pass) else None
             group = "frontends" if issubclass(value, Frontend) else group
             group = "instruments" if issubclass(value, Instrument) else group
             if group is None:
                 continue
+            if group != "frontends" and (sentence := wrong_word(value)):
+                raise UsageError(f"The plug-in file {path} cannot be used: {sentence}")
             name = value.word if group == "frontends" else value.name()  # type: ignore[attr-defined]
             self.add(group, Entry(name, value, value.summary(), str(path), group))  # type: ignore[attr-defined]
             names.append(name)
@@ -242,6 +250,8 @@ class Registry:
 
     def find(self, group: Group, name: str) -> Any:
         """The class of a name; an unknown name is a UsageError that offers the nearest ones."""
+        if group not in self.entries:
+            raise UsageError(f"There is no group {group!r} of entries; there are {', '.join(GROUPS)}.")
         entry = self.entries[group].get(name)
         if entry is None:
             if (_space(group), name) in self.contested:
@@ -265,6 +275,25 @@ class Registry:
                 self._leave_out(f"The {WORDS[group]} {str(error)[:-1]}, so it is left out.", entry.provider)
             else:
                 yield name, found
+
+
+def _mistakes(found: Any) -> tuple[str, ...]:
+    """What is wrong with the declaration of a pass, an instrument or a printer."""
+    from traceir.passing.declared import mistakes
+    from traceir.passing.options import Optioned
+
+    return mistakes(found) if issubclass(found, Optioned) else ()
+
+
+def _is_base(cls: type, defined: Sequence[type]) -> bool:
+    """Whether a class of a file is there only for others to derive from: it is abstract, or a pass without a run.
+
+    A pass without a run that nothing derives from is one that forgot it, which is said where it is used.
+    """
+    from traceir.passing import Pass
+
+    derived = any(other is not cls and issubclass(other, cls) for other in defined)
+    return inspect.isabstract(cls) or (derived and issubclass(cls, Pass) and cls.run is Pass.run)
 
 
 def nearest(name: str, known: Mapping[str, Any]) -> str:

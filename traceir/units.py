@@ -35,12 +35,14 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", "\u00a0")
 
 
-def size(number: int) -> str:
-    """A number of bytes: `2.0 MiB`."""
+def size(number: int | float) -> str:
+    """A number of bytes: `2.0 MiB`, `512 B`; a mean of some may be `0.5 B`."""
+    if number < 0:
+        return "-" + size(-number)
     for scale, unit in _BYTES:
         if number >= scale:
             return f"{number / scale:.1f} {unit}"
-    return f"{number} B"
+    return f"{number:.4g} B"
 
 
 def fact(item: Fact) -> str:

@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 from traceir.errors import InputError
 from traceir.ir import Module
 from traceir.loading import Frontend, Head, Progress
+from traceir.registry import Registry
 from traceir.text import parse
 
 _BEGINS: Final = re.compile(r'(?:\s|//[^\n]*\n)*#\[traceir "')
@@ -21,6 +22,11 @@ class Tir(Frontend):
     """traceir's own text form, plain or gzip."""
 
     word: ClassVar[str] = "tir"
+    _registry: Registry | None = None
+
+    def use_registry(self, registry: Registry) -> None:
+        """Keep what the run knows: the text names passes, which say what their columns were computed from."""
+        self._registry = registry
 
     @classmethod
     def sniff(cls, head: Head) -> float:
@@ -29,7 +35,7 @@ class Tir(Frontend):
 
     def load(self, path: str, progress: Progress | None = None) -> Module:
         """Parse the text; InputError if it is no text, or ParseError with the place of the first mistake."""
-        return parse(_text(path), path=path)
+        return parse(_text(path), path=path, registry=self._registry)
 
 
 def _text(path: str) -> str:

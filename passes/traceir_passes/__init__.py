@@ -1,6 +1,7 @@
 """The built-in passes of traceir, one word each."""
 
 PASSES = {
+    "capture": ("traceir_passes.capture:Capture", "Join what the host did while a graph was recorded to its replays."),
     "collectives": ("traceir_passes.collectives:Collectives", "Find collective operations and what they move."),
     "fold": ("traceir_passes.fold:Fold", "Fold like steps and layers into one template each, with statistics per op."),
     "gaps": ("traceir_passes.gaps:Gaps", "Give every idle stretch of a device a cause."),

@@ -50,14 +50,24 @@ class Fold(tir.Pass):
     the median, the 10th and the 90th percentile over its instances of the sum of durations per instance.
     """
 
-    reads = ("tree.steps", "tree.layers", "group.label", "kind", "ts", "dur", "lane", "live", "edges")
-    uses = ("infer.role", "infer.symbol", "overlap.exposed")
+    reads = (
+        "tree.steps", "tree.layers", "group.label", "id", "kind", "name", "ts", "dur", "lane", "parent", "live",
+        "edges",
+    )  # fmt: skip
+    uses = (
+        "infer.role", "infer.class", "infer.op_kind", "infer.symbol", "overlap.exposed", "args",
+        "group.confidence", "group.direction", "group.evidence", "group.mark", "group.mark_text", "group.partial",
+        "group.phase", "group.variant", "coll.instance", "coll.kind", "coll.library", "gaps.blame", "gaps.class",
+        "gaps.device", "gaps.dur", "gaps.lane", "gaps.level", "gaps.next", "gaps.prev", "gaps.start",
+    )  # fmt: skip
     writes = (
         tir.Annotation("fold.step", "table:fold", "str", doc="The first of the folded steps.", null="outside any step"),
         tir.Annotation("fold.steps", "table:fold", "i64", doc="How many steps are folded."),
         tir.Annotation("fold.layers", "table:fold", "i64", doc="Layers in the stack.", null="outside a stack"),
         tir.Annotation("fold.label", "table:fold", "str", doc="The op's label."),
-        tir.Annotation("fold.block", "table:fold", "str", doc="The block of the layer that it stands in.", null="none"),
+        tir.Annotation(
+            "fold.block", "table:fold", "str", doc="The block of the layer that it stands in.", null="in no block"
+        ),
         tir.Annotation("fold.kernels", "table:fold", "i64", doc="Its usual number of device events per instance."),
         tir.Annotation("fold.present", "table:fold", "i64", doc="Instances that have it."),
         tir.Annotation("fold.instances", "table:fold", "i64", doc="Instances in all."),
@@ -65,7 +75,14 @@ class Fold(tir.Pass):
         tir.Annotation("fold.p10", "table:fold", "i64", "ns", "The 10th percentile."),
         tir.Annotation("fold.p90", "table:fold", "i64", "ns", "The 90th percentile."),
         tir.Annotation("fold.total", "table:fold", "i64", "ns", "The sum over all instances."),
-        tir.Annotation("fold.exposed", "table:fold", "i64", "ns", "Exposed communication.", "not communication"),
+        tir.Annotation(
+            "fold.exposed",
+            "table:fold",
+            "i64",
+            "ns",
+            "Exposed communication.",
+            "not communication, or overlap did not run",
+        ),
     )
 
     def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:

@@ -253,7 +253,7 @@ REFUSALS = [
     ),
     (["--emit", "tir{tree=layers}"], "The module has no tree layers; there are step."),
     (["--emit", "tir{columns=overlap}"], "The module has no column overlap"),
-    (["--emit", "tir{from=table}"], "The printer tir has no option 'from'; it has form, args, dead, tree, columns"),
+    (["--emit", "tir{from=table}"], "The printer tir has no option 'from'; did you mean form."),
     (["-o", "decode.tir"], "The output decode.tir is the input itself; name another file."),
 ]
 

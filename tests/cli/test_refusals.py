@@ -72,7 +72,7 @@ CASES = [
     (
         ["run", "--passes", "group{min_layers=0}", "good.json"],
         2,
-        "traceir: The option min_layers of group is 0, and it has to be 1 or more (column 1 of the pipeline).",
+        "traceir: The option min_layers of group is 0, and it has to be 1 or more (column 7 of the pipeline).",
     ),
     (
         ["run", "--strict", "cut.json"],
@@ -99,12 +99,12 @@ CASES = [
     (
         ["run", "--passes", "group,overlap{verus=any}", "good.json"],
         2,
-        "traceir: The pass overlap has no option 'verus'; it has versus, fused",
+        "traceir: The pass overlap has no option 'verus'; did you mean versus (column 15 of the pipeline).",
     ),
     (
         ["run", "--passes", "overlap{versus=some}", "good.json"],
         2,
-        "traceir: The option versus of overlap is 'some', and it has to be compute | any (column 1 of the pipeline).",
+        "traceir: The option versus of overlap is 'some', and it has to be compute | any (column 9 of the pipeline).",
     ),
     (
         ["run", "--width", "10", "good.json"],
@@ -127,6 +127,31 @@ CASES = [
         2,
         "traceir: The plug-in file bad_plugin.py cannot be imported: ModuleNotFoundError: No module named "
         "'nowhere_to_be_found'.",
+    ),
+    (
+        ["run", "--print-after", "overlp", "good.json"],
+        2,
+        "traceir: There is no pass 'overlp' to print after; did you mean overlap",
+    ),
+    (
+        ["run", "--passes", "infer", "--print-after", "group", "good.json"],
+        2,
+        "traceir: There is no pass 'group' to print around in this run; there are all, infer.",
+    ),
+    (
+        ["run", "--instrument", "verify{rules=V99}", "good.json"],
+        2,
+        "traceir: There is no verifier rule 'V99'; did you mean V",
+    ),
+    (
+        ["run", "--log", "nowhere/log.json", "missing.json"],
+        2,
+        "traceir: The log nowhere/log.json cannot be written: there is no folder nowhere.",
+    ),
+    (
+        ["passes", "list", "foo"],
+        2,
+        "traceir: The list has all passes; to show one, write: traceir passes show foo.",
     ),
     (["passes", "show"], 2, "traceir: Name the pass to show, as in: traceir passes show overlap."),
     (["passes", "show", "overlp"], 2, "traceir: There is no pass 'overlp'; did you mean overlap"),
@@ -154,6 +179,33 @@ def test_wrong_arguments_are_usage_errors(argv: list[str], capsys: pytest.Captur
     out, err = capsys.readouterr()
     assert out == ""
     assert "usage: traceir" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--passes", "gapsmin=1", "gapsclasses=a", "x"], "gapsmin=1 gapsclasses=a"),
+        (["--passes", "group,gapsmin=1,x", "group,gapsclasses=a,x", "x"], "group,gapsmin=1,x group,gapsclasses=a,x"),
+        (["--emit", "foldedby=role", "foldedexpand=a", "x"], "foldedby=role foldedexpand=a"),
+        (["--passes", "gapsa=1", "gapsb=2", "gapsc=3", "x"], "gapsa=1 gapsb=2"),
+        (["--passes", "gaps", "a=1", "x"], None),
+        (["--passes", "a=1", "b=1", "x"], None),
+        (["--width", "run=1", "ring=2", "x"], None),
+    ],
+)
+def test_braces_that_the_shell_expanded_are_recognised(
+    words: list[str], hint: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the shell hands them over: several words, of which one is taken for the input and the input for too much."""
+    assert main(["run", *words]) == 2
+    *_, said = capsys.readouterr().err.splitlines()
+    if hint is None:
+        assert "shell" not in said
+    else:
+        assert said == (
+            f"traceir: error: {hint} reads as if your shell expanded the braces: quote the text, as in {words[0]} "
+            "'name{key=value}'"
+        )
 
 
 def test_an_internal_error_leaves_a_report(

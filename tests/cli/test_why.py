@@ -25,7 +25,7 @@ def test_a_value_is_traced_to_its_pass_and_what_that_read(capsys: pytest.Capture
     assert lines[3:5] == ["    It is derived.", "  by overlap{versus=any} (pass 3 of 3)"]
     assert lines[5].startswith("    versus=any, not the default: What hides communication")
     assert lines[6].startswith("    fused=third: ")
-    assert lines[8] == "  from ts, dur, kind, lane, live of the events, and:"
+    assert lines[8] == "  from id, ts, dur, kind, lane, live of the events, and:"
     assert '    infer.role = "all-reduce" (by infer)' in lines
     assert "    coll.library: a column of table:collectives (by collectives)" in lines
     assert "    tree.steps: not there" in lines
@@ -83,6 +83,62 @@ class Dropping(tir.Pass):
 
     def run(self, module, context):
         return module.with_columns({"live": module["live"] & (module["dur"] <= self.longer)})
+"""
+
+
+def test_columns_of_a_plug_in_in_a_text_are_computed_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The text's frontend knows the passes of --plugin files, and so what their columns were computed from."""
+    plugin, path = tmp_path / "doubling.py", tmp_path / "a.tir"
+    plugin.write_text(DOUBLING)
+    path.write_text(
+        '#[traceir "1"]\nmodule @m {\n  lane @g : dev.stream;\n  pass p1 = doubling;\n'
+        "  column doubling.dur : event<i64, ns> by p1;\n"
+        '  %7 = dev.kernel("k") @g [0 +50] {doubling.dur=100};\n}\n'
+    )
+    words = ["why", "--plugin", str(plugin), "%7", "doubling.dur", str(path)]
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "  doubling.dur = 100 ns"
+    assert main([*words, "--passes", "cutting"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == ["%7 = dev.kernel('k') @g [0 +10]", "  doubling.dur = 20 ns"]
+
+
+def test_columns_of_a_pass_that_is_not_installed_are_left_out_when_stale(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody can compute them again, and nobody shows what was true of other durations."""
+    path, plugin = tmp_path / "a.tir", tmp_path / "doubling.py"
+    plugin.write_text(DOUBLING)
+    path.write_text(
+        '#[traceir "1"]\nmodule @m {\n  lane @g : dev.stream;\n  pass p1 = theirs;\n'
+        "  column theirs.cost : event<i64, ns> by p1;\n"
+        '  %7 = dev.kernel("k") @g [0 +50] {theirs.cost=100};\n}\n'
+    )
+    words = ["run", "-q", "--plugin", str(plugin), "--passes", "cutting", "--emit", "tir"]
+    assert main([*words, str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "// The column theirs.cost is stale and left out." in said
+    assert "100" not in said
+
+
+DOUBLING = """
+import attrs
+import numpy as np
+import traceir as tir
+
+@attrs.frozen
+class Doubling(tir.Pass):
+    reads = ("dur",)
+    writes = (tir.Annotation("doubling.dur", dtype="i64", unit="ns", doc="Twice the duration."),)
+
+    def run(self, module, context):
+        return module.with_columns({"doubling.dur": 2 * module["dur"]})
+
+@attrs.frozen
+class Cutting(tir.Pass):
+    annotates = False
+
+    def run(self, module, context):
+        return module.with_columns({"dur": np.minimum(module["dur"], 10)})
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,10 +24,31 @@ def test_a_column_is_read_only() -> None:
         mine[0] = 9
 
 
+@pytest.mark.parametrize("values", [np.arange(4), [1, 2], np.frombuffer(bytes(8), np.int64), np.arange(6)[::2]])
+def test_a_column_cannot_be_made_writable(values: Any) -> None:
+    """Not even on purpose: numpy refuses the flag for a view of what cannot be written to."""
+    column = Column.own(values)
+    with pytest.raises(ValueError, match="cannot set WRITEABLE flag to True"):
+        column.data.flags.writeable = True
+    assert not Column.own(column.data).data.flags.writeable
+
+
+def test_a_view_taken_before_stays_writable() -> None:
+    """Which is documented: only a copy could help, and a column of a million events is not copied for it."""
+    mine = np.arange(4)
+    view = mine[:]
+    column = Column.own(mine)
+    view[0] = 9
+    assert column.data[0] == 9
+
+
 def test_a_fresh_array_is_not_copied() -> None:
     """Taking ownership of an array that nobody else can write to costs nothing."""
     mine = np.arange(4)
-    assert Column.own(mine).data is mine
+    column = Column.own(mine)
+    assert column.data.base is mine
+    assert Column.own(column.data).data is column.data
+    assert column.same(mine)
 
 
 @pytest.mark.parametrize("view", [slice(0, 3), slice(None, None, 2)])

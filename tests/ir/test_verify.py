@@ -299,3 +299,23 @@ def test_programmatic_launches_overlap_in_the_b200_trace(load_shared: Load) -> N
     """The 74 pairs of kernels that overlap on one stream are found, as info."""
     overlaps = [item for item in verify(load_shared("b200")) if item.rule == "V21"]
     assert [(item.count, item.level) for item in overlaps] == [(74, "info")]
+
+
+@pytest.mark.parametrize("asked", [["V07"], ["nest-contains"], ["V07", "V06"], None])
+def test_a_rule_that_cannot_be_checked_is_not_kept(asked: list[str] | None) -> None:
+    """The basic rule that stands in its way is reported instead, once."""
+    broken = cell(sound(), "parent", 1, 99)
+    assert [found.rule for found in verify(broken, asked)] == ["V06"]
+    assert verify(broken, ["V05"]) == ()
+
+
+@pytest.mark.parametrize("values", [np.full(5, np.nan), np.array(["a"] * 5), np.zeros(5)])
+def test_a_column_of_another_type_is_a_finding(values: Any) -> None:
+    """Whatever is in it; what else the module breaks cannot be looked at."""
+    broken = put(sound(), "event", kind=values)
+    for asked in (None, ["V05"]):
+        (found,) = verify(broken, asked)
+        assert (found.rule, found.message) == (
+            "V02",
+            f"The column kind of event is {values.dtype}, and it has to be uint16.",
+        )

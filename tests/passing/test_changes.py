@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 
+import attrs
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +16,8 @@ from tests.build import Ev, module
 from tests.passing.toys import ALL, column, doing
 from traceir.ir import NULL_I64, Region
 from traceir.passing import PassManager, to_json
-from traceir.passing.changes import Changes
-from traceir.passing.instruments import Diff
+from traceir.passing.changes import Changes, lines
+from traceir.passing.instruments import Diff, Print
 from traceir.testing import modules
 
 
@@ -61,7 +63,62 @@ def test_regions_are_counted_by_kind() -> None:
     regions = [Region("step", "s.0", 0, -1), Region("step", "s.1", 1, -1), Region("layer", "l.0", 0, 0)]
     after = small().with_tree("t", regions, np.array([0, 1, 2], np.int32))
     changes = Changes.between(small(), after)
-    assert changes.regions == (("t", "layer", 1), ("t", "step", 2))
+    assert [(one.what, one.tree, one.kind, one.after) for one in changes.trees] == [
+        ("+", "t", "layer", 1),
+        ("+", "t", "step", 2),
+    ]
+
+
+def tree(names: list[str], kind: str = "block", name: str = "t") -> tir.Module:
+    """Three events, all in the first of some regions."""
+    return small().with_tree(name, [Region(kind, one, i, -1) for i, one in enumerate(names)], np.zeros(3, np.int32))
+
+
+def test_a_tree_that_is_another_one_is_a_change() -> None:
+    """Renamed, of another kind, grown: each is said for what it is, and never as a new tree."""
+    before = tree(["a", "b", "c"])
+    cases = [
+        (tree(["a", "x", "y"]), ["~ tree t: 2 of 3 block changed"]),
+        (tree(["a", "b", "c"], "layer"), ["~ tree t: 3 -> 0 block", "~ tree t: 0 -> 3 layer"]),
+        (tree(["a", "b"]), ["~ tree t: 3 -> 2 block"]),
+        (tree(["a", "b", "c"]), ["no change"]),
+    ]
+    for other, said in cases:
+        tables = {**before.tables, "region:t": other.tables["region:t"]}
+        after = attrs.evolve(before, strings=other.strings, tables=tables)
+        changes = Changes.between(before, after)
+        assert list(lines(changes)) == said
+        assert bool(changes) is (said != ["no change"])
+
+
+def test_a_tree_that_is_gone_is_shown() -> None:
+    """With its regions, and the column that said where events lie."""
+    before, after = tree(["a", "b"]), small()
+    after = attrs.evolve(after, tables={**after.tables, "event": after.tables["event"]})
+    found = list(lines(Changes.between(before, after)))
+    assert "- tree t: 2 block" in found
+    assert any(line.startswith("- tree.t : event") for line in found)
+    assert "+ tree t: 2 block" in list(lines(Changes.between(after, before)))
+
+
+def test_a_table_of_another_length_is_changed_not_added() -> None:
+    """Its rows are others, so that no value is said to have become another."""
+    before = small().with_table("gaps", {"x.ns": np.arange(5)})
+    found = Changes.between(before, before.with_table("gaps", {"x.ns": np.arange(3)}))
+    assert list(lines(found)) == ["~ x.ns : table:gaps  3 rows, 5 before"]
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_regions_that_change_are_printed_when_changed(changed: bool) -> None:
+    """`print{when=changed}` looks at trees too."""
+    regions = [Region("block", "a", 0, -1), Region("block", "c" if changed else "b", 1, -1)]
+    before = tree(["a", "b"])
+    item = doing(
+        lambda m: m.with_tree("t", regions, m["tree.t"]), writes=(column("tree.t", dtype="id", domain="event"),)
+    )
+    out = io.StringIO()
+    PassManager([item], ALL, instruments=[Print(when="changed", stream=out)]).run(before)
+    assert ("region @c" in out.getvalue()) is changed
 
 
 def test_no_change_is_said() -> None:

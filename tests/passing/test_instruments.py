@@ -6,7 +6,7 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Literal, Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -229,7 +229,7 @@ class TestStatistics:
     """`Statistics`."""
 
     def test_each_instance_has_its_figures(self) -> None:
-        """The headline of its report, and what it counted itself."""
+        """The headline of its report, and what it counted in its own name and in others'."""
 
         @attrs.frozen
         class Found(tir.Report):
@@ -245,7 +245,7 @@ class TestStatistics:
 
             def run(self, module: tir.Module, context: PassContext) -> tir.Module:
                 context.count("own", "events seen", len(module) * self.scale)
-                context.count("other", "of nobody")
+                context.count("b", "c")
                 return super().run(module, context)
 
             def report(self, module: tir.Module) -> tir.Report:
@@ -255,12 +255,12 @@ class TestStatistics:
         instrument = Statistics(stream=out)
         PassManager((Own(), Own(3), Beta()), ALL, instruments=[instrument]).run(small())
         assert out.getvalue().splitlines() == [
-            "own: sum 5 ns, hidden 63.1 % of communication, steps unknown (no marks), events seen 2",
-            "own{scale=3}: sum 15 ns, hidden 63.1 % of communication, steps unknown (no marks), events seen 6",
+            "own: sum 5 ns, hidden 63.1 % of communication, steps unknown (no marks), events seen 2, b: c 1",
+            "own{scale=3}: sum 15 ns, hidden 63.1 % of communication, steps unknown (no marks), events seen 6, b: c 1",
             "beta: no figures",
         ]
         first = instrument.figures()[0]
-        assert first["counts"] == {"events seen": 2}
+        assert first["counts"] == {"events seen": 2, "b: c": 1}
         assert first["statistics"][0] | {"label": "sum", "value": 5} == first["statistics"][0]
 
 

@@ -214,6 +214,48 @@ def test_another_passs_tree_and_table_stay() -> None:
         PassManager((Toys(), doing(emptied)), registry(Toys)).run(small())
 
 
+def test_what_stands_on_regions_that_are_made_anew_is_made_anew() -> None:
+    """By its own pass, though that did not read what changed."""
+
+    @attrs.frozen
+    class Toys(tir.Pass):
+        """Make a tree of as many regions as the first event's time says."""
+
+        reads = ("ts",)
+        writes = (own("tree.toys", dtype="id"),)
+
+        def run(self, module: Module, context: tir.PassContext) -> Module:
+            count = int(module["ts"][0]) // 10 + 1
+            return module.with_tree("toys", [Region("toy", f"toy.{k}") for k in range(count)], np.zeros(3, np.int32))
+
+    @attrs.frozen
+    class Painted(tir.Pass):
+        """Give each region a colour."""
+
+        reads = ("tree.toys", "kind")
+        writes = (own("painted.as", domain="region:toys"),)
+
+        def run(self, module: Module, context: tir.PassContext) -> Module:
+            return module.with_columns({"painted.as": np.arange(len(module.tree("toys")))}, "region:toys")
+
+    item = PassManager.parse("painted", registry=registry(Toys, Painted, Shift)).run(small())
+    assert item["painted.as"].tolist() == [0]
+    later = PassManager.parse("shift", registry=registry(Toys, Painted, Shift)).run(item)
+    assert ran(later) == ["toys", "painted", "shift", "toys", "painted"]
+    assert later["painted.as"].tolist() == [0, 1]
+
+
+def test_a_column_is_told_from_its_like_in_another_table() -> None:
+    """Where tables have columns of one name."""
+
+    def written(item: Module) -> Module:
+        return item.with_columns({"x.n": np.zeros(3, np.int64)})
+
+    item = small().with_table("others", {"x.n": np.arange(2)})
+    found = PassManager((doing(written, writes=(column("x.n"),)),), ALL).run(item)
+    assert found.tables["event"]["x.n"].tolist() == [0, 0, 0]
+
+
 class TestWhoMayNot:
     """Passes that are disabled, left out, or somebody else's."""
 

@@ -13,7 +13,7 @@ import traceir as tir
 from tests.passing.toys import registry
 from traceir.errors import UsageError
 from traceir.passing import pipeline
-from traceir.passing.options import Option, options_of, parse, spell
+from traceir.passing.options import Option, check, options_of, parse, spell
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
 WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
@@ -35,6 +35,15 @@ KINDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "durations": (tuple[tir.Duration, ...], st.lists(st.integers(0, 10**15), max_size=4).map(tuple)),
     "floats": (tuple[float, ...], st.lists(FLOATS, max_size=4).map(tuple)),
     "choices": (tuple[Literal["a", "b"], ...], st.lists(st.sampled_from(["a", "b"]), max_size=3).map(tuple)),
+    "str or int": (str | int, st.integers() | TEXTS | st.integers().map(str)),
+    "bool or str": (bool | str, st.booleans() | TEXTS | st.sampled_from(["true", "false"])),
+    "str or number": (str | float | int | None, st.none() | st.integers() | FLOATS | TEXTS | FLOATS.map(repr)),
+    "duration or word": (Literal["auto", "2us"] | tir.Duration, st.sampled_from(["auto", "2us"]) | st.integers(0)),
+    "share or str": (tir.Share | str, st.floats(0, 1) | TEXTS | st.just("50%")),
+    "switch": (Literal[True, False], st.booleans()),
+    "mixed": (Literal["1", 1, True, "true", "none"] | None, st.sampled_from(["1", 1, True, "true", "none", None])),
+    "number or words": (int | Literal["7", "x"], st.integers() | st.sampled_from(["7", "x"])),
+    "mixed list": (tuple[int | str, ...], st.lists(st.integers() | WORDS | st.just("7"), max_size=4).map(tuple)),
     "maybe strs": (tuple[str, ...] | None, st.none() | st.lists(WORDS, max_size=3).map(tuple)),
 }
 
@@ -45,7 +54,10 @@ def test_a_spelled_value_parses_back(name: str, data: st.DataObject) -> None:
     """`parse(spell(v)) == v` for every type of option, in a pipeline too."""
     kind, values = KINDS[name]
     value = data.draw(values)
-    assert parse("p", Option("x", kind, None, ""), spell(kind, value)) == value
+    parsed = parse("p", Option("x", kind, None, ""), spell(kind, value))
+    assert parsed == value
+    assert isinstance(parsed, str) is isinstance(value, str)
+    assert isinstance(parsed, bool) is isinstance(value, bool)
     (item,) = pipeline.parse_items(f"p{{x={spell(kind, value)}}}")
     assert parse("p", Option("x", kind, None, ""), dict(item.settings)["x"]) == value
 
@@ -69,6 +81,20 @@ def test_a_spelled_value_parses_back(name: str, data: st.DataObject) -> None:
         (str | None, "none", None),
         (str | None, '"none"', "none"),
         (bool, "true", True),
+        (tir.Duration, '"2us"', 2_000),
+        (tir.Share, '"50%"', 0.5),
+        (tuple[tir.Duration, ...], '"2us"+3', (2_000, 3)),
+        (str | int, "7", 7),
+        (str | int, '"7"', "7"),
+        (int | None, '"7"', 7),
+        (bool | str, "true", True),
+        (bool | str, '"true"', "true"),
+        (float | int, str(2**53 + 1), 2**53 + 1),
+        (Literal["1", 1], "1", 1),
+        (Literal["1", 1], '"1"', "1"),
+        (Literal[1, 2], '"2"', 2),
+        (Literal[True, False], "false", False),
+        (tuple[int | str, ...], '7+"7"', (7, "7")),
     ],
 )
 def test_texts_that_people_write(kind: Any, text: str, value: object) -> None:
@@ -80,12 +106,16 @@ def test_texts_that_people_write(kind: Any, text: str, value: object) -> None:
     ("kind", "text", "what"),
     [
         (int, "two", "int"),
-        (bool, "yes", "bool"),
-        (tir.Duration, "2 weeks", "duration"),
-        (tir.Duration, "0.5ns", "duration"),
-        (tir.Duration, "0.1234567891s", "duration"),
-        (tir.Share, "150%", "share"),
-        (tir.Share, "nan", "share"),
+        (bool, "yes", "bool; write true or false"),
+        (tir.Duration, "2 weeks", "duration; write it as 2us, 1.5ms or 300 (ns)"),
+        (tir.Duration, "0.5ns", "duration; write it as 2us, 1.5ms or 300 (ns)"),
+        (tir.Duration, "0.1234567891s", "duration; write it as 2us, 1.5ms or 300 (ns)"),
+        (tuple[tir.Duration, ...] | None, "x", "list of duration | none; write it as 2us, 1.5ms or 300 (ns)"),
+        (tir.Share, "150%", "share; write it as 50% or 0.5"),
+        (tir.Share, "nan", "share; write it as 50% or 0.5"),
+        (float, "nan", "float"),
+        (Literal["share", "bool"], "x", "share | bool"),
+        (Literal[True, 2], "3", "true | 2"),
         (Literal["compute", "any"], "bogus", "compute | any"),
         (tuple[int, ...], "1+x", "list of int"),
         (int | None, "x", "int | none"),
@@ -152,9 +182,15 @@ def test_options_come_from_the_class() -> None:
     ("values", "message"),
     [
         ({"versus": "bogus"}, "The option versus of many is 'bogus', and it has to be compute | any."),
-        ({"min_ns": 1.5}, "The option min_ns of many is 1.5, and it has to be duration."),
-        ({"min_ns": True}, "The option min_ns of many is True, and it has to be duration."),
-        ({"share": 2}, "The option share of many is 2, and it has to be share."),
+        (
+            {"min_ns": 1.5},
+            "The option min_ns of many is 1.5, and it has to be duration; write it as 2us, 1.5ms or 300 (ns).",
+        ),
+        (
+            {"min_ns": True},
+            "The option min_ns of many is True, and it has to be duration; write it as 2us, 1.5ms or 300 (ns).",
+        ),
+        ({"share": 2}, "The option share of many is 2, and it has to be share; write it as 50% or 0.5."),
         ({"names": ("a", "")}, "The option names of many is ('a', ''), and it has to be list of str."),
         ({"names": ["a"]}, "The option names of many is ['a'], and it has to be list of str."),
     ],
@@ -164,6 +200,38 @@ def test_values_are_checked_in_python_too(values: dict[str, Any], message: str) 
     with pytest.raises(UsageError) as error:
         Many(**values)
     assert str(error.value) == message
+
+
+@attrs.frozen
+class Bounded(tir.Pass):
+    """Have options with a least value."""
+
+    top: int = tir.option(1, help="How many.", least=1)
+    each: tuple[int, ...] = tir.option((), help="How many of each.", least=1)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"top": 0}, "top of bounded is 0, and it has to be 1 or more."),
+        ({"each": (2, 0)}, "each of bounded is (2, 0), and each of it has to be 1 or more."),
+    ],
+)
+def test_a_least_value_is_checked_in_lists_too(values: dict[str, Any], said: str) -> None:
+    """Each number of a list has to be as large."""
+    assert Bounded(each=(1, 2)).text() == "bounded{each=1+2}"
+    with pytest.raises(UsageError) as error:
+        Bounded(**values)
+    assert str(error.value) == f"The option {said}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(float, float("nan")), (Literal[1, 2], True), (Literal[True], 1), (tir.Share, float("nan"))]
+)
+def test_what_looks_alike_is_told_apart(kind: Any, value: object) -> None:
+    """NaN is no number, and True is not 1."""
+    with pytest.raises(UsageError, match="it has to be"):
+        check("p", Option("x", kind, None, ""), value)
 
 
 def test_a_required_option_is_asked_for() -> None:

@@ -59,10 +59,17 @@ ERRORS = {
     "alpa": "There is no pass 'alpa'; did you mean alpha (column 1 of the pipeline).",
     "alpha,bta": "There is no pass 'bta'; did you mean beta or delta (column 7 of the pipeline).",
     "zzz": "There is no pass 'zzz'; there are alpha, beta, delta, many, shift (column 1 of the pipeline).",
-    "beta{x=1}": "The pass beta has no option 'x'; it has none (column 1 of the pipeline).",
-    "alpha,alpha{scal=1}": "The pass alpha has no option 'scal'; it has scale (column 7 of the pipeline).",
-    "alpha{scale=two}": "The option scale of alpha is 'two', and it has to be int (column 1 of the pipeline).",
-    "alpha{scale=1,scale=2}": "The option scale of alpha is given twice.",
+    "beta{x=1}": "The pass beta has no option 'x'; it has none (column 6 of the pipeline).",
+    "alpha,alpha{scal=1}": "The pass alpha has no option 'scal'; did you mean scale (column 13 of the pipeline).",
+    "alpha{scale=two}": "The option scale of alpha is 'two', and it has to be int (column 7 of the pipeline).",
+    "alpha{scale=1,scale=2}": "The option scale of alpha is given twice, the second time at column 15.",
+    "alpha,\n beta,\n many{top=1,\n  x=2}": (
+        "The pass many has no option 'x'; it has versus, min_ns, share, names, deep, top, note "
+        "(line 4, column 3 of the pipeline)."
+    ),
+    "alpha,\n bta": "There is no pass 'bta'; did you mean beta or delta (line 2, column 2 of the pipeline).",
+    "alpha,\n\tbeta beta,\nalpha": f"The pipeline cannot be read at line 2, column 7; {HOW}:\n   beta beta,\n        ^",
+    "alpha,\nbeta,\n": f"The pipeline cannot be read at line 3, column 1; {HOW}:\n  \n  ^",
     "alpha,": f"The pipeline cannot be read at column 7; {HOW}:\n  alpha,\n        ^",
     "alpha{scale}": f"The pipeline cannot be read at column 7; {HOW}:\n  alpha{{scale}}\n        ^",
     "alpha{scale=1": f"The pipeline cannot be read at column 14; {HOW}:\n  alpha{{scale=1\n               ^",

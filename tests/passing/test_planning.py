@@ -220,7 +220,7 @@ def test_a_plug_in_may_bring_an_instrument(tmp_path: Path, capsys: pytest.Captur
     assert main([*asked, "-o", str(tmp_path / "out"), EXAMPLE]) == 0
     assert capsys.readouterr().err == "passes 5\n"
     assert main([*asked[:-1], "counting{prefx=x}", EXAMPLE]) == 2
-    assert capsys.readouterr().err == "traceir: The instrument counting has no option 'prefx'; it has prefix.\n"
+    assert capsys.readouterr().err == "traceir: The instrument counting has no option 'prefx'; did you mean prefix.\n"
     assert main(["run", "-q", "--instrument", "dif", EXAMPLE]) == 2
     assert capsys.readouterr().err == "traceir: There is no instrument 'dif'; did you mean diff.\n"
 

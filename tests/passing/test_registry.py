@@ -14,6 +14,7 @@ import pytest
 import traceir as tir
 from tests.passing.toys import Alpha, Beta, registry
 from traceir.errors import UsageError
+from traceir.passing import Instrument
 from traceir.registry import API, Entry, Group, Registry
 
 
@@ -200,6 +201,12 @@ def test_a_target_that_cannot_be_loaded_is_a_sentence(target: str) -> None:
         ("frontends", "traceir.passing:Pass", "and it has to be a class derived from traceir.Frontend."),
         ("printers", "traceir.passing:Pass", "and it has to be a class derived from traceir.printers.Printer."),
         ("passes", "tests.passing.test_registry:Undecorated", "is not decorated: write @attrs.frozen above the class"),
+        ("passes", "tests.passing.test_registry:Below", "is not decorated: write @attrs.frozen above the class Below."),
+        (
+            "instruments",
+            "tests.passing.test_registry:Watching",
+            "is not decorated: write @attrs.define(eq=False) above the class",
+        ),
     ],
 )
 def test_a_target_that_is_something_else_is_a_sentence(group: Group, target: str, reason: str) -> None:
@@ -228,6 +235,29 @@ class Undecorated(tir.Pass):
     """Forget the decorator."""
 
 
+class Below(Alpha):
+    """Forget the decorator that the base has."""
+
+    many: int = tir.option(1, help="How many.")
+
+
+class Watching(Instrument):
+    """Forget it too."""
+
+    most: int = tir.option(1, help="How many.")
+
+
+@pytest.mark.parametrize("kind", [Below, Watching])
+def test_a_class_that_forgot_its_decorator_cannot_be_made(kind: type[Any]) -> None:
+    """Its options are no fields, and would be what attrs marks fields with."""
+    with pytest.raises(UsageError) as error:
+        kind()
+    assert str(error.value) == (
+        f"The class {kind.__name__} is not decorated, so its options are none: write @attrs.frozen above it, or "
+        "@attrs.define(eq=False) above an instrument."
+    )
+
+
 def test_unknown_names_offer_the_nearest() -> None:
     """The nearest names, or all there are, or that there are none."""
     known = registry(Alpha, Beta)
@@ -251,6 +281,9 @@ class {name}(tir.Pass):
     """Do {name}."""
 
     many: tir.Share = tir.option(0.5, help="How many.")
+
+    def run(self, module, context):
+        return module
 '''
 
 
@@ -271,6 +304,21 @@ def test_a_file_may_have_bases_that_are_no_passes(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(PASS.format(name="_Base") + PASS.format(name="Real"), "utf-8")
     assert Registry().add_file(path) == ["real"]
+
+
+def test_a_base_without_a_run_is_no_pass(tmp_path: Path) -> None:
+    """Nor is an abstract class; a pass that forgot its run and has nobody below it is one, and says so when used."""
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import abc\nimport attrs\nimport traceir as tir\nfrom traceir.passing import Instrument\n\n"
+        "@attrs.frozen\nclass Base(tir.Pass):\n    'A base.'\n\n"
+        "@attrs.frozen\nclass Real(Base):\n    'A pass.'\n"
+        "    def run(self, module, context):\n        return module\n\n"
+        "class Abstract(Instrument, abc.ABC):\n    'Abstract.'\n    @abc.abstractmethod\n    def what(self): ...\n\n"
+        "@attrs.frozen\nclass Forgetful(tir.Pass):\n    'Forget.'\n",
+        "utf-8",
+    )
+    assert Registry().add_file(path) == ["real", "forgetful"]
 
 
 def test_a_file_that_takes_a_name_is_refused(tmp_path: Path) -> None:
@@ -309,3 +357,13 @@ def test_a_bad_file_is_refused(tmp_path: Path, content: str | None, message: str
     with pytest.raises(UsageError) as error:
         Registry().add_file(path)
     assert str(error.value) == message.format(path=path)
+
+
+def test_a_group_that_is_none_is_a_sentence() -> None:
+    """The groups are named; a KeyError would say nothing."""
+    group: Any = "pass"
+    with pytest.raises(UsageError) as error:
+        Registry().find(group, "overlap")
+    assert str(error.value) == (
+        "There is no group 'pass' of entries; there are passes, frontends, printers, instruments, pipelines."
+    )

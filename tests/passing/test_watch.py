@@ -13,7 +13,7 @@ from tests.passing.toys import ALL, Alpha, doing
 from traceir.errors import PassError
 from traceir.passing import Instrument, PassManager
 
-HOOKS = ("planned", "skipped", "begin", "before", "check", "after", "end", "closed")
+HOOKS = ("joined", "planned", "skipped", "begin", "before", "check", "after", "end", "closed")
 
 
 @attrs.define(eq=False)
@@ -71,7 +71,7 @@ def test_the_order_of_calls() -> None:
     """What does not run is told before the first pass runs."""
     book = Book()
     PassManager.parse("alpha,delta", registry=ALL, instruments=[book], disabled=["delta"]).run(small())
-    assert book.called == ["planned", "skipped", "begin", "before", "check", "after", "end", "closed"]
+    assert book.called == ["joined", "planned", "skipped", "begin", "before", "check", "after", "end", "closed"]
 
 
 def test_an_error_in_failed_does_not_hide_the_passs() -> None:
@@ -90,7 +90,7 @@ def test_a_pass_that_a_check_refuses_has_failed_and_is_not_done() -> None:
     book = Book()
     with pytest.raises(PassError, match="no good"):
         PassManager((Alpha(),), ALL, instruments=[book, raising("check", PassError("It is no good."))]).run(small())
-    assert book.called == ["planned", "begin", "before", "check", "failed", "closed"]
+    assert book.called == ["joined", "planned", "begin", "before", "check", "failed", "closed"]
 
 
 def test_an_interrupted_run_is_closed() -> None:

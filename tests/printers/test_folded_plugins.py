@@ -174,6 +174,41 @@ class Told(Report):
     by_kind: Mapping[str, int]
 
 
+@attrs.frozen
+class Moved:
+    """One row of a table."""
+
+    bytes: int | None
+    sent_ns: int
+    sent_bytes: int
+
+
+@attrs.frozen
+class Sizes(Report):
+    """Numbers of bytes, alone and in a table."""
+
+    bytes: int
+    moved_bytes: int
+    mean_bytes: float
+    lost_bytes: int | None
+    each_bytes: tuple[int, ...]
+    moved: tuple[Moved, ...] = ()
+
+
+def test_bytes_of_a_report_have_their_unit(example: tir.Module) -> None:
+    """By the name of the field, as times have theirs; a heading that two would have stays whole. Figures by hand."""
+    sizes = Sizes(8_192, 3 << 30, 0.5, None, (512, 1_536), (Moved(None, 2_500, 1 << 20),))
+    out = io.StringIO()
+    Folded().write(Result(example, {"sizes": sizes}, ()), out, Style(100))
+    text = out.getvalue()
+    tail = [" ".join(line.split()) for line in text[text.index("\nsizes\n") + 1 :].splitlines() if line]
+    assert tail == [
+        "sizes", "bytes 8.0 KiB", "moved 3.0 GiB", "mean 0.5 B", "lost unknown",
+        "sizes each", "512 B", "1.5 KiB",
+        "sizes moved", "bytes sent_ns sent_bytes", "unknown 2.5 µs 1.0 MiB",
+    ]  # fmt: skip
+
+
 def test_ids_and_times_of_a_report_are_printed_as_such(example: tir.Module, golden: Callable[[str, str], None]) -> None:
     """Ids as people write them, times without `_ns` in their headings, counts as they are."""
     told = Told(

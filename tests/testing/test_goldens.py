@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from traceir.testing import assert_golden, golden_cases
+from traceir.testing import GoldenCase, assert_golden, golden_cases
 
 CASE = """\
 // RUN: traceir run --passes overlap --emit 'tir{columns=overlap.exposed}' %s
@@ -67,3 +67,63 @@ def test_a_plug_in_file_brings_the_pass(tmp_path: Path) -> None:
     )
     plugin = ROOT / "tests" / "plugin" / "single_file.py"
     assert "straggler" in assert_golden(case(tmp_path, text), update=True, plugins=[plugin])
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            "// CHECK:overlap",
+            "Line 3 of exposed.tir would check nothing, write // CHECK: or // NEXT: , a blank, and what",
+        ),
+        ("//CHECK overlap", "Line 3 of exposed.tir would check nothing, write"),
+        ("// CHECK: ", "Line 3 of exposed.tir would check nothing, write"),
+        ("// CHECK: ...", "Line 3 of exposed.tir would check nothing, write"),
+        ("//  CHECK: overlap", "Line 3 of exposed.tir would check nothing, write"),
+        ("// CHECKS: overlap", "Line 3 of exposed.tir would check nothing, write"),
+        ("// check: overlap", "Line 3 of exposed.tir would check nothing, write"),
+        ("// NEXT:overlap", "Line 3 of exposed.tir would check nothing, write"),
+        ("// RUN: traceir info %s", "Line 3 of exposed.tir would check nothing, write"),
+        ("// NEXT: overlap", "Line 3 of exposed.tir is a NEXT, and there is no CHECK before it: // NEXT: overlap"),
+        ('#[traceir "1"]\n  // CHECK: overlap', "Line 4 of exposed.tir would check nothing, it has to stand above: //"),
+    ],
+)
+def test_a_check_that_checks_nothing_is_refused(line: str, sentence: str, tmp_path: Path) -> None:
+    """It would pass as prose, whatever the output."""
+    head, prose, _, *rest = CASE.splitlines()
+    path = case(tmp_path, "\n".join([head, prose, line, *(rest[1:] if line.startswith("#") else rest)]))
+    with pytest.raises(AssertionError) as error:
+        GoldenCase.of(path)
+    assert str(error.value).startswith(sentence)
+
+
+def test_words_of_prose_are_prose(tmp_path: Path) -> None:
+    """What only mentions a check is none."""
+    text = CASE.replace("// All of", "// Running it, the next checks: NEXT and CHECK. All of")
+    assert [line.partition(",")[0] for line in GoldenCase.of(case(tmp_path, text)).prose] == ["Running it"]
+
+
+@pytest.mark.parametrize(
+    ("words", "output"),
+    [
+        ("", "exposed.out.txt"),
+        ("--emit json", "exposed.out.json"),
+        ("--emit=json", "exposed.out.json"),
+        ("--emit='tir{form=table}'", "exposed.out.tir"),
+        ("--emit tir --emit=json", "exposed.out.json"),
+    ],
+)
+def test_the_output_is_named_by_the_printer(words: str, output: str, tmp_path: Path) -> None:
+    """However the command spells its flag."""
+    rest = CASE.splitlines()[1:]
+    run = f"// RUN: traceir run {words} %s"
+    assert GoldenCase.of(case(tmp_path, "\n".join([run, *rest]))).output.name == output
+
+
+def test_a_folder_without_cases_is_refused(tmp_path: Path) -> None:
+    """pytest would call a test without cases skipped."""
+    with pytest.raises(AssertionError, match=r"^There is no folder .*typo with goldens\.$"):
+        golden_cases(tmp_path / "typo")
+    (tmp_path / "a.out.tir").write_text("")
+    with pytest.raises(AssertionError, match=r"holds no case: none of its files is a <name>\.tir\.$"):
+        golden_cases(tmp_path)

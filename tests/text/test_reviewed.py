@@ -163,3 +163,20 @@ def test_listed_regions_are_printed_in_linear_time() -> None:
 
     seconds(100)
     assert seconds(16_000) < 30 * max(seconds(2_000), 0.01)
+
+
+@pytest.mark.parametrize(("maker", "stale"), [("pass p1 = theirs;", True), ("", False)])
+def test_columns_of_a_pass_that_is_not_installed_go_stale(maker: str, stale: bool) -> None:
+    """What they were computed from is unknown, so that any change counts; a text's own columns depend on nothing."""
+    by = " by p1" if maker else ""
+    given = parse(
+        HEAD
+        + f"  {maker}\n  column theirs.cost : event<i64, ns>{by};\n"
+        + EVENT.replace(";", " {theirs.cost=3};")
+        + "}"
+    )
+    assert not given.stale("theirs.cost")
+    changed = given.with_columns({"dur": given["dur"] + 1})
+    assert changed.stale("theirs.cost") is stale
+    assert ("theirs.cost=3" in text_of(changed)) is not stale
+    assert ("// The column theirs.cost is stale and left out." in text_of(changed)) is stale

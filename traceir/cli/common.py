@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 from traceir.errors import UsageError
@@ -25,12 +25,21 @@ _NARROW, _DEFAULT_WIDTH = 40, 100
 
 def registry(arguments: argparse.Namespace) -> Registry:
     """The installed registry with the plug-in files of the command line; broken plug-ins are named on stderr."""
-    found = Registry.installed()
+    with aside():
+        found = Registry.installed()
     for sentence in found.broken:
         print(f"traceir: {sentence}", file=sys.stderr)
-    for path in arguments.plugin:
-        found.add_file(path)
+    with aside():
+        for path in arguments.plugin:
+            found.add_file(path)
     return found
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Send what foreign code prints (plug-ins, passes, frontends) to standard error: the product alone is on output."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def printer(text: str, known: Registry) -> Printer:
@@ -52,7 +61,7 @@ def chosen(group: Group, text: str, known: Registry) -> Any:
 def read(arguments: argparse.Namespace, known: Registry) -> Module:
     """The input's module, with progress on standard error if it takes over a second."""
     said = len(known.broken)
-    with _progress(arguments) as report:
+    with _progress(arguments) as report, aside():
         module = load(arguments.input, frontend=arguments.frontend, registry=known, progress=report)
     for sentence in known.broken[said:]:  # found out when they were asked whether the file is theirs
         print(f"traceir: {sentence}", file=sys.stderr)

@@ -28,7 +28,8 @@ def execute(arguments: argparse.Namespace) -> int:
     module = without_dead(common.read(arguments, registry))
     # A text that records passes has their regions, which other passes would replace.
     manager = asked or PassManager.parse("" if module.passes else "group", registry=registry)
-    after = manager.run(module)
+    with common.aside():
+        after = manager.run(module)
     chosen = windows.select_window(after, arguments.window, registry)
     common.note(arguments, chosen.note)
     # The rows are those of the module as it was read, so what the passes wrote stays out of the small trace; only

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from traceir import __version__
 
@@ -26,11 +27,41 @@ COMMANDS = {
 }
 _MODULES = {"print": "run", "new-pass": "new_pass"}
 EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 2, 5, 130
+_BRACED = ("--passes", "--emit", "--instrument")
+"""Flags whose texts have braces, which a shell may have expanded."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that knows what a pipeline looks like when a shell has made several words of it."""
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Remember the words for what is wrong with them."""
+        self._words = list(args) if args is not None else sys.argv[1:]
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, or what made it so."""
+        super().error(_expanded(self._words) or message)
+
+
+def _expanded(words: Sequence[str]) -> str | None:
+    """What to say of words into which a shell expanded `--passes gaps{min=1,classes=a}`; None if it did not."""
+    for flag, *pair in zip(words, words[1:], words[2:], strict=False):
+        keys = [word.partition("=")[0] for word in pair]
+        alike = keys[0] != keys[1] and keys[0][:1] == keys[1][:1]  # the name that stood before the brace
+        if flag in _BRACED and alike and all("=" in word for word in pair):
+            return (
+                f"{' '.join(pair)} reads as if your shell expanded the braces: quote the text, as in "
+                f"{flag} 'name{{key=value}}'"
+            )
+    return None
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line. Building it imports no command's machinery."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="traceir",
         description="A compiler for profiler traces: reads a trace, runs passes over it, prints where the time went.",
         epilog="Example: traceir run --passes group,overlap trace.json.gz",

@@ -15,17 +15,17 @@ from typing import IO, TextIO, cast
 from traceir.errors import UsageError
 
 
-def check_output(path: str | None, source: str) -> None:
-    """Refuse an output that cannot be written before the work is done, not after."""
+def check_output(path: str | None, source: str, what: str = "output") -> None:
+    """Refuse an output (or `what` else is written) that cannot be before the work is done, not after."""
     if path is None or path == "-":
         return
     folder = Path(path).parent
     if not folder.is_dir():
-        raise UsageError(f"The output {path} cannot be written: there is no folder {folder}.")
+        raise UsageError(f"The {what} {path} cannot be written: there is no folder {folder}.")
     if Path(path).is_dir():
-        raise UsageError(f"The output {path} cannot be written: it is a folder.")
+        raise UsageError(f"The {what} {path} cannot be written: it is a folder.")
     if source != "-" and Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
-        raise UsageError(f"The output {path} is the input itself; name another file.")
+        raise UsageError(f"The {what} {path} is the input itself; name another file.")
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ def execute(arguments: argparse.Namespace) -> int:
             raise UsageError("Name the pass to show, as in: traceir passes show overlap.")
         _show(registry.find("passes", arguments.name))
         return 0
+    if arguments.name is not None:
+        raise UsageError(f"The list has all passes; to show one, write: traceir passes show {arguments.name}.")
     entries = list(registry.all("passes"))
     width = max((len(name) for name, _ in entries), default=0)
     for name, entry in entries:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from typing import Any, cast
 
@@ -17,7 +16,7 @@ from traceir.errors import InputError, UsageError
 from traceir.ir import Finding, Module
 from traceir.ir.health import DAMAGE
 from traceir.ir.window import without_dead
-from traceir.passing import Pass, PassManager
+from traceir.passing import PassManager
 from traceir.passing.instruments.reproducer import recorded
 from traceir.passing.options import options_of
 from traceir.passing.pipeline import spell
@@ -32,39 +31,45 @@ _AROUND_MOST = 200
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command; the pipeline and the format are checked before the input is read."""
     check_output(arguments.output, arguments.input)
+    check_output(arguments.log, arguments.input, "log")
     common.style(arguments, sys.stdout)
     registry = common.registry(arguments)
-    printer = _with_flags(common.printer(arguments.emit, registry), arguments)
-    manager = _manager(arguments, arguments.passes if arguments.passes is not None else "default", registry)
-    module = common.read(arguments, registry)
-    _refuse_damage(arguments, module.health)
-    manager = _recorded_instead(arguments, module, registry) or manager
+    with common.aside():
+        printer = _with_flags(common.printer(arguments.emit, registry), arguments)
+        manager = _manager(arguments, arguments.passes if arguments.passes is not None else "default", registry)
+        module = common.read(arguments, registry)
+        _refuse_damage(arguments, module.health)
+        manager = _recorded_instead(arguments, module, registry) or manager
+        plan = manager.resolve(module) if arguments.dump_pipeline else []
     if arguments.dump_pipeline:
-        print(spell(manager.resolve(module), every=True))
+        print(spell(plan, every=True))
         return 0
     source = InputInfo(arguments.input, module.source.frontend if module.source else "", len(module))
     try:
-        module = manager.run(module)
+        with common.aside():
+            module = manager.run(module)
     finally:
         if arguments.log is not None:
             write_log(arguments.log, manager.instruments)
-    if not manager.passes:
-        manager = _recorded(module, registry)
     # A window is one of what is printed: removed events are not in it unless they are asked for.
     printed = module if getattr(printer, "dead", False) or not _cuts(arguments) else without_dead(module)
     windowed = _windowed(printed, printer, arguments, registry)
-    result = Result(windowed, {} if windowed is not module else manager.reports(module), (source,))
+    with common.aside():
+        reports = manager.reports(module) if windowed is module else {}
+    result = Result(windowed, reports, (source,))
     with writing(arguments.output) as out:
         printer.write(result, out, common.style(arguments, out))
     return 0
 
 
-def _manager(arguments: argparse.Namespace, passes: str, registry: Registry, *, reproduce: bool = True) -> PassManager:
+def _manager(
+    arguments: argparse.Namespace, passes: str, registry: Registry, reproducing: dict[str, Any] | None = None
+) -> PassManager:
     return PassManager.parse(
         passes,
         registry=registry,
         insert=not arguments.no_insert,
-        instruments=chosen(arguments, registry, reproduce=reproduce),
+        instruments=chosen(arguments, registry, reproducing),
         disabled=arguments.disable,
         stop_after=arguments.stop_after,
     )
@@ -85,10 +90,8 @@ def _recorded_instead(arguments: argparse.Namespace, module: Module, registry: R
         return _manager(arguments, "", registry) if module.passes else None
     common.note(arguments, f"This is a reproducer of: {found.get('error')}")
     common.note(arguments, f"It was made by traceir {found.get('traceir')}; running {found['pipeline']}.")
-    if found.get("verify"):
-        arguments.verify = "each"
     try:
-        return _manager(arguments, found["pipeline"], registry, reproduce=False)
+        return _manager(arguments, found["pipeline"], registry, found)
     except UsageError as error:
         error.add_note("If a plug-in brings the pass, name its file with --plugin, as the run did that failed.")
         raise
@@ -109,15 +112,6 @@ def _with_flags(printer: Printer, arguments: argparse.Namespace) -> Printer:
         wanted["expand"] = (*getattr(printer, "expand", ()), *wanted["expand"])
     changed: Printer = attrs.evolve(cast(Any, printer), **wanted)
     return changed
-
-
-def _recorded(module: Module, registry: Registry) -> PassManager:
-    """The passes that a module says ran over it, as far as they are installed: their reports can be made from it."""
-    known: list[Pass] = []
-    for text in {record.name: record.text for record in module.passes}.values():
-        with contextlib.suppress(UsageError):  # it is not installed, or another version of it is
-            known.extend(PassManager.parse(text, registry=registry).passes)
-    return PassManager(known, registry)
 
 
 def _cuts(arguments: argparse.Namespace) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from traceir.cli import common
 from traceir.errors import UsageError
-from traceir.ir import Annotation, Module, PassRecord, Tree
+from traceir.ir import Annotation, Module, Tree
 from traceir.ir.module import CORE
 from traceir.passing import Pass, PassManager
 from traceir.passing.options import options_of, spell
@@ -24,8 +24,9 @@ def execute(arguments: argparse.Namespace) -> int:
     registry = common.registry(arguments)
     asked = None if arguments.passes is None else PassManager.parse(arguments.passes, registry=registry)
     module = common.read(arguments, registry)
-    manager = asked or _manager(module, arguments.column, registry)
-    print("\n".join(list(explanation(manager.run(module), arguments.place, arguments.column, registry))))
+    with common.aside():
+        module = (asked or _manager(module, arguments.column, registry)).run(module)
+    print("\n".join(list(explanation(module, arguments.place, arguments.column, registry))))
     return 0
 
 
@@ -63,7 +64,7 @@ def explanation(module: Module, place: str, column: str, registry: Registry) -> 
         return
     record = module.passes[known.by]
     yield f"  by {record.text} (pass {known.by + 1} of {len(module.passes)})"
-    item = _instance(record, registry)
+    item = PassManager((), registry).instance(record)
     if item is None:
         yield "    The pass is not installed, so what it reads is unknown."
         return
@@ -195,13 +196,6 @@ def _value(module: Module, annotation: Annotation, row: int) -> str:
         return f"@{module.tree(annotation.name.partition('.')[2]).region_name(int(module[annotation.name][row]))}"
     measured = annotation.unit and annotation.dtype in ("i64", "u32", "f64")
     return f"{text} {annotation.unit}" if measured else text
-
-
-def _instance(record: PassRecord, registry: Registry) -> Pass | None:
-    try:
-        return PassManager.parse(record.text, registry=registry).passes[0]
-    except UsageError:
-        return None
 
 
 __all__ = ["explanation"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import attrs
 import numpy as np
@@ -31,23 +31,49 @@ NUMPY_TYPES: Final[dict[str, type[np.generic]]] = {
     "id": np.int32,
     "enum": np.int16,
 }
+_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "dtype": get_args(DType),
+    "basis": get_args(Basis),
+    "shown": get_args(Shown),
+}
 _NAME = re.compile(r"[a-z][a-z0-9-]*\.[a-z][a-z0-9_.]*\Z")
 _DOMAIN = re.compile(r"(event|edge|lane|module|region:[a-z][a-z0-9_]*|table:[a-z][a-z0-9_.-]*)\Z")
 
 
-def _check_name(_: Annotation, __: Any, value: str) -> None:
-    if not _NAME.match(value):
+def _check_name(_: Annotation, __: Any, value: Any) -> None:
+    if not (isinstance(value, str) and _NAME.match(value)):
         raise SchemaError(f"The annotation name {value!r} is not of the form <word>.<column>, in lower case.")
 
 
-def _check_domain(_: Annotation, __: Any, value: str) -> None:
-    if not _DOMAIN.match(value):
+def _check_domain(_: Annotation, __: Any, value: Any) -> None:
+    if not (isinstance(value, str) and _DOMAIN.match(value)):
         raise SchemaError(
             f"The annotation domain {value!r} is none of event, edge, lane, module, region:<tree> and table:<name>."
         )
 
 
-def _check_values(_: Annotation, __: Any, values: tuple[str, ...]) -> None:
+def _check_word(item: Annotation, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """One of the few words that an attribute may be."""
+    words = _WORDS[attribute.name]
+    if value not in words:
+        known = f"{', '.join(words[:-1])} and {words[-1]}"
+        raise SchemaError(
+            f"The attribute {attribute.name} of the annotation {item.name} is {value!r}, none of {known}."
+        )
+
+
+def _check_text(item: Annotation, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str):
+        raise SchemaError(
+            f"The attribute {attribute.name} of the annotation {item.name} is {value!r}, and it has to be a text."
+        )
+
+
+def _check_values(item: Annotation, __: Any, values: Any) -> None:
+    if not (isinstance(values, tuple) and all(isinstance(value, str) for value in values)):
+        raise SchemaError(
+            f"The values of the annotation {item.name} are {values!r}, and they have to be a tuple of texts."
+        )
     twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
     if twice is not None:
         raise SchemaError(f"The value {twice!r} of an enum is given twice.")
@@ -67,13 +93,13 @@ class Annotation:
 
     name: str = attrs.field(validator=_check_name)
     domain: str = attrs.field(default="event", validator=_check_domain)
-    dtype: DType = attrs.field(default="i64", validator=attrs.validators.in_(tuple(NUMPY_TYPES)))
-    unit: str = ""
-    doc: str = ""
-    null: str = ""
-    basis: Basis = "derived"
+    dtype: DType = attrs.field(default="i64", validator=_check_word)
+    unit: str = attrs.field(default="", validator=_check_text)
+    doc: str = attrs.field(default="", validator=_check_text)
+    null: str = attrs.field(default="", validator=_check_text)
+    basis: Basis = attrs.field(default="derived", validator=_check_word)
     values: tuple[str, ...] = attrs.field(default=(), validator=_check_values)
-    shown: Shown = "no"
+    shown: Shown = attrs.field(default="no", validator=_check_word)
 
     @property
     def word(self) -> str:

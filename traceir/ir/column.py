@@ -33,7 +33,9 @@ class Column:
         """Take ownership of `values` and freeze it.
 
         An array that is a view of somebody else's writable memory is copied; anything else is frozen in
-        place, so that writing to it through the caller's name raises from then on. O(1), or O(n) for a copy.
+        place, so that writing to it through the caller's name raises from then on. What the column holds is a view
+        of the frozen array, which numpy does not let anybody make writable again. Views that the caller took before
+        stay writable: numpy does not know them, and only a copy would help. O(1), or O(n) for a copy.
         """
         data = np.asarray(values)
         if data.ndim != 1:
@@ -41,13 +43,13 @@ class Column:
         if _writable_elsewhere(data):
             data = data.copy()
         data.flags.writeable = False
-        return cls(data, _next_token())
+        return cls(data.view() if data.flags.owndata else data, _next_token())
 
     def same(self, values: npt.ArrayLike) -> bool:
         """Whether `values` has this column's dtype and bytes (NaN equals NaN). O(n)."""
         other = np.asarray(values)
         mine = self.data
-        if other is mine:
+        if other is mine or other is mine.base:
             return True
         if other.dtype != mine.dtype or other.shape != mine.shape:
             return False

@@ -136,11 +136,14 @@ class Module:
 
         For `tree.<name>` the regions' structure counts too: a renamed or re-parented region is another tree.
         """
+        self.note_read(name)
+        return self._token(name)
+
+    def _token(self, name: str) -> int:
         if name == "edges":
-            self.note_read("edges")
             return _newest(self.tables["edge"], ("src", "dst", "kind"))
         try:
-            token = self.column(name).token
+            token = self.tables[self.domain(name)].columns[name].token
         except KeyError:
             return 0
         word, _, tree = name.partition(".")
@@ -165,7 +168,7 @@ class Module:
         written = self.annotations.get(name)
         if written is None or name in asking:
             return False
-        if any(self.token(column) != token for column, token in written.inputs):
+        if any(self._token(column) != token for column, token in written.inputs):
             return True
         return any(self._stale(column, (*asking, name)) for column, _ in written.inputs)
 

@@ -104,32 +104,42 @@ def rule(
     return register
 
 
+def rule_names() -> frozenset[str]:
+    """The ids and names that `verify` takes."""
+    importlib.import_module("traceir.ir.rules")  # the rules register themselves
+    return frozenset(name for one in RULES.values() for name in (one.id, one.name))
+
+
 def verify(
     module: Module, rules: Iterable[str] | None = None, *, slack_ns: int = 0, cache: Cache | None = None
 ) -> tuple[Violation, ...]:
     """The rules that a module breaks, in the order of their ids; none if it keeps them all.
 
-    `rules` chooses rules by id or name (default: all). Overhangs of times up to `slack_ns` are let pass; with 0 all
-    are measured. A `cache` (any dict, kept by the caller) makes a second call pay only for columns that are new.
-    Vectorised, O(n log n) at worst; about 0.1 s per million events.
+    `rules` chooses rules by id or name (default: all). A rule that cannot be checked, since a basic one is broken,
+    is not kept either: then what breaks the basic ones is reported in its place. Overhangs of times up to `slack_ns`
+    are let pass; with 0 all are measured. A `cache` (any dict, kept by the caller) makes a second call pay only for
+    columns that are new. Vectorised, O(n log n) at worst; about 0.1 s per million events.
     """
-    importlib.import_module("traceir.ir.rules")  # the rules register themselves
+    known = rule_names()
     wanted = None if rules is None else set(rules)
-    known = {name for one in RULES.values() for name in (one.id, one.name)}
     if wanted is not None and not wanted <= known:
         raise SchemaError(f"There is no verifier rule {min(wanted - known)!r}; there are {', '.join(sorted(RULES))}.")
     found: list[Violation] = []
-    sound = True
+    blocking: list[Violation] = []
+    blocked = False
     for one in sorted(RULES.values(), key=lambda item: (not item.basic, item.id)):
-        if not (one.basic or sound):
+        asked = wanted is None or one.id in wanted or one.name in wanted
+        # Without its columns, or with columns of other types, nothing else of a module can be looked at.
+        if (blocking and not one.basic) or any(item.rule in ("V01", "V02") for item in blocking):
+            blocked |= asked
             continue
         broken = _outcome(one, module, slack_ns, {} if cache is None else cache)
-        if broken and one.basic:
-            sound = False
-        if wanted is None or one.id in wanted or one.name in wanted:
+        if one.basic:
+            blocking.extend(broken)
+        if asked:
             found.extend(broken)
-        if broken and one.id == "V01":
-            break
+    if blocked:
+        found.extend(item for item in blocking if item not in found)
     return tuple(sorted(found, key=lambda item: item.rule))
 
 
@@ -164,4 +174,4 @@ def outside(values: Array, low: int, high: int) -> Rows:
     return np.flatnonzero((values < low) | (values >= high)).astype(np.int32)
 
 
-__all__ = ["RULES", "Rule", "Violation", "rule", "verify"]
+__all__ = ["RULES", "Rule", "Violation", "rule", "rule_names", "verify"]

@@ -20,7 +20,7 @@ class Pass(Optioned):
     - `reads`: columns that it needs. Annotations among them are produced first if they are missing or stale.
       Core columns (`ts`, `kind`, … and `edges`) named here narrow what its results depend on; a pass that
       names none depends on all of them. `live` is always among them, and what `run` reads besides is noticed.
-    - `uses`: columns that it reads if they are there.
+    - `uses`: columns that it reads if they are there. `args` among these says that it decodes the source's arguments.
     - `writes`: the annotations that it may write; writing anything else is an error.
     - `annotates`: it changes no `ts`, `dur`, `live` or row (checked by tokens, so at no cost).
     """

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from traceir.ir import Module
     from traceir.passing.base import Pass
     from traceir.passing.context import PassContext
+    from traceir.registry import Registry
 
 
 @attrs.frozen
@@ -36,9 +37,9 @@ class Timing:
 class Instrument(Optioned):
     """Base of instruments. Subclass it, decorate with `@attrs.define(eq=False)`, override the hooks that are needed.
 
-    The order of calls: `planned`, `skipped` for what does not run, `begin`; for each pass `before`, `check`, then
-    `after` or `failed`; `end`; and `closed`, however the run ends. `analysis` comes between `before` and `after` of
-    the pass that asked. At each of these all instruments are called, in their order, before an error of one of them
+    The order of calls: `joined`, `planned`, `skipped` for what does not run, `begin`; for each pass `before`, `check`,
+    then `after` or `failed`; `end`; and `closed`, however the run ends. `analysis` comes between `before` and `after`
+    of the pass that asked. At each of these all instruments are called, in their order, before an error of one of them
     is raised; an error in `failed` or, after a failure, in `closed` is a note of that failure. What they print goes
     to `stream` (default: standard error, looked up when something is written), since standard output carries the
     product only. Fields made by `option` are options, as in `--instrument 'print{passes=group}'`.
@@ -57,6 +58,9 @@ class Instrument(Optioned):
     def out(self) -> TextIO:
         """Where it prints."""
         return self.stream if self.stream is not None else sys.stderr
+
+    def joined(self, instruments: Sequence[Instrument], registry: Registry | None) -> None:
+        """Called first: with all instruments of the run, this one among them, and its registry (None: the default)."""
 
     def planned(self, plan: Sequence[Pass]) -> None:
         """Called with the passes that will run, inserted ones included."""

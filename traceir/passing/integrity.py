@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -27,7 +27,7 @@ def check_promises(item: Pass, before: Module, after: Module, access: Access) ->
     for sentence in _kept(item, before, after):
         raise PassError(f"The pass {item.name()} {sentence}")
     declared = {annotation.name: annotation for annotation in item.writes}
-    for domain, name in _changed(before, after, access):
+    for domain, name in _changed(before, after, access, {one.name: one.domain for one in item.writes}):
         if name in CORE and domain == "event":
             continue
         if name not in declared:
@@ -53,11 +53,22 @@ def _kept(item: Pass, before: Module, after: Module) -> Iterator[str]:
         if item.annotates:
             yield f"changed {name}, though it only annotates."
     yield from _header(before, after)
-    mine = {annotation.name for annotation in item.writes}
     for name, written in before.annotations.items():
         domain = written.annotation.domain
-        if name not in mine and name in before.tables.get(domain, ()) and name not in after.tables.get(domain, ()):
+        gone = name in before.tables.get(domain, ()) and name not in after.tables.get(domain, ())
+        if gone and not _made_anew(item, name, domain):
             yield f"dropped the column {name}, which is not its own."
+
+
+def _made_anew(item: Pass, name: str, domain: str) -> bool:
+    """Whether a column may go: the pass's own, and those on regions of a tree or rows of a table of its own.
+
+    Others' columns on these spoke of regions and rows that are no more; the manager has them computed again.
+    """
+    mine = {annotation.name for annotation in item.writes}
+    tables = {annotation.domain for annotation in item.writes if annotation.domain.startswith("table:")}
+    tables |= {f"region:{name.partition('.')[2]}" for name in mine if name.startswith("tree.")}
+    return name in mine or domain in tables
 
 
 def _header(before: Module, after: Module) -> Iterator[str]:
@@ -72,8 +83,11 @@ def _header(before: Module, after: Module) -> Iterator[str]:
         yield "changed the string pool; a pool can only grow."
 
 
-def _changed(before: Module, after: Module, access: Access) -> Iterator[tuple[str, str]]:
-    """The columns that are other ones now or were set again, with their tables; for a tree's structure its leaf."""
+def _changed(before: Module, after: Module, access: Access, home: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The columns that are other ones now or were set again, with their tables; for a tree's structure its leaf.
+
+    `home` is where the pass declares a column: one that was set is that, though other tables may have its like.
+    """
     for domain, table in after.tables.items():
         old = before.tables.get(domain)
         tree = domain.removeprefix("region:")
@@ -84,7 +98,7 @@ def _changed(before: Module, after: Module, access: Access) -> Iterator[tuple[st
             if tree != domain and name in STRUCTURE:
                 if not same:
                     yield "event", f"tree.{tree}"
-            elif not same or ("." in name and name in access.set):
+            elif not same or ("." in name and name in access.set and home.get(name, domain) == domain):
                 yield domain, name
 
 

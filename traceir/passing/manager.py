@@ -135,6 +135,7 @@ class PassManager:
         skipped = [(item, "disabled") for item in self.passes if item.name() in self.disabled]
         skipped += [(item, f"stopped after {most}") for item in plan[most:]]
         with context.watched(watch), watch.open():
+            watch.tell("joined", self.instruments, self.registry)
             watch.tell("planned", plan[:most])
             for item, reason in skipped:
                 watch.tell("skipped", item, reason)

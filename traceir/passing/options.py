@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
+import math
 import re
 import types
 import typing
@@ -22,6 +24,23 @@ _DURATION = re.compile(r"(-?\d+)(?:\.(\d+))?\s*(ns|us|µs|ms|s)?\Z")
 _BARE = re.compile(r"[A-Za-z0-9_.:/%µ-]+\Z")
 _PART = r'(?:"(?:\\.|[^"\\])*"|[^+"]*)'
 _PARTS = re.compile(rf"{_PART}(?:\+{_PART})*\Z", re.S)
+
+_FIELD: Final = type(attrs.field())
+"""What stands in a class for a field until the class is decorated."""
+_HINTS: Final = {
+    "bool": "; write true or false",
+    "duration": "; write it as 2us, 1.5ms or 300 (ns)",
+    "share": "; write it as 50% or 0.5",
+}
+"""How to write what does not say so itself."""
+
+
+class OptionError(UsageError):
+    """A wrong option of a pass, printer or instrument; `option` is the name that was given."""
+
+    def __init__(self, message: str, option: str) -> None:
+        super().__init__(message)
+        self.option = option
 
 
 def option(default: Any = attrs.NOTHING, *, help: str, least: float | None = None) -> Any:
@@ -55,6 +74,11 @@ class Optioned:
     """What messages call it."""
 
     def __attrs_post_init__(self) -> None:
+        if any(isinstance(value, _FIELD) for value in vars(type(self)).values()):
+            raise UsageError(
+                f"The class {type(self).__name__} is not decorated, so its options are none: write @attrs.frozen above "
+                "it, or @attrs.define(eq=False) above an instrument."
+            )
         for wanted in options_of(type(self)):
             check(self.name(), wanted, getattr(self, wanted.name))
 
@@ -75,8 +99,9 @@ class Optioned:
         values: dict[str, Any] = {}
         for name, text in given.items():
             if name not in known:
-                has = f"it has {', '.join(known)}" if known else "it has none"
-                raise UsageError(f"The {cls._what} {cls.name()} has no option {name!r}; {has}.")
+                close = difflib.get_close_matches(name, list(known), 3, 0.5)
+                said = f"did you mean {' or '.join(close)}" if close else f"it has {', '.join(known) or 'none'}"
+                raise OptionError(f"The {cls._what} {cls.name()} has no option {name!r}; {said}.", name)
             values[name] = parse(cls.name(), known[name], text)
         for name, wanted in known.items():
             if wanted.default is attrs.NOTHING and name not in values:
@@ -120,7 +145,7 @@ def _describe(kind: Any) -> str:
     if origin is Annotated:
         return str(args[1])
     if origin is Literal:
-        return " | ".join(map(str, args))
+        return " | ".join(map(_word, args))
     if origin is tuple:
         return f"list of {_describe(args[0])}"
     if origin in (typing.Union, types.UnionType):
@@ -129,11 +154,30 @@ def _describe(kind: Any) -> str:
 
 
 def check(owner: str, wanted: Option, value: Any) -> None:
-    """Raise a UsageError, in a sentence, if `value` is not of the option's type."""
+    """Raise an OptionError, in a sentence, if `value` is not of the option's type or below its least."""
     if not _fits(wanted.type, value):
-        raise UsageError(f"The option {wanted.name} of {owner} is {value!r}, and it has to be {wanted.type_name}.")
-    if wanted.least is not None and isinstance(value, int | float) and value < wanted.least:
-        raise UsageError(f"The option {wanted.name} of {owner} is {value!r}, and it has to be {wanted.least} or more.")
+        raise OptionError(_wrong(owner, wanted, value), wanted.name)
+    for item in value if isinstance(value, tuple) else (value,):
+        if wanted.least is not None and isinstance(item, int | float) and item < wanted.least:
+            each = "each of it " if isinstance(value, tuple) else "it "
+            raise OptionError(
+                f"The option {wanted.name} of {owner} is {value!r}, and {each}has to be {wanted.least} or more.",
+                wanted.name,
+            )
+
+
+def _wrong(owner: str, wanted: Option, value: object) -> str:
+    """The sentence on a value that is not of the option's type."""
+    hint = _HINTS.get(_leaf(wanted.type), "")
+    return f"The option {wanted.name} of {owner} is {value!r}, and it has to be {wanted.type_name}{hint}."
+
+
+def _leaf(kind: Any) -> str:
+    """The one type that a value, or each of a list, has to have; empty if there are several."""
+    some = [arg for arg in get_args(kind) if arg not in (type(None), Ellipsis)]
+    if get_origin(kind) in (tuple, typing.Union, types.UnionType):
+        return _leaf(some[0]) if len(some) == 1 else ""
+    return _describe(kind) if kind is bool or get_origin(kind) is Annotated else ""
 
 
 def _fits(kind: Any, value: Any) -> bool:
@@ -143,56 +187,58 @@ def _fits(kind: Any, value: Any) -> bool:
             return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
         return isinstance(value, int) and not isinstance(value, bool)
     if origin is Literal:
-        return value in args
+        return any(type(value) is type(arg) and value == arg for arg in args)
     if origin is tuple:
         # An empty text in a list could not be told from the empty list, and no list of names needs one.
         return isinstance(value, tuple) and all(_fits(args[0], item) and item != "" for item in value)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(arg, value) for arg in args)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float:  # a NaN is not even equal to itself, so a pass with one would be no other's equal
+        return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, kind)
 
 
 def parse(owner: str, wanted: Option, text: str) -> Any:
-    """The value of an option from its text; a UsageError says what would be right."""
+    """The value of an option from its text; an OptionError says what would be right."""
     try:
         value = _parse(wanted.type, text)
     except ValueError:
-        raise UsageError(
-            f"The option {wanted.name} of {owner} is {text!r}, and it has to be {wanted.type_name}."
-        ) from None
+        raise OptionError(_wrong(owner, wanted, text), wanted.name) from None
     check(owner, wanted, value)
     return value
 
 
 def _parse(kind: Any, text: str) -> Any:
     origin, args = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return _share(text) if args[1] == "share" else duration(text)
     if origin is tuple:
         return tuple(_parse(args[0], item) for item in _parts(text)) if text not in ("", '""') else ()
     if origin in (typing.Union, types.UnionType):
         return _parse_any(args, text)
-    text = "+".join(map(_unquote, _parts(text)))
+    bare = "+".join(map(_unquote, _parts(text)))
+    if origin is Annotated:
+        return _share(bare) if args[1] == "share" else duration(bare)
     if origin is Literal:
-        return next((arg for arg in args if str(arg) == text), text)
-    if kind is bool:
-        if text not in ("true", "false"):
+        found = [arg for arg in args if _word(arg) == bare]
+        if not found:
             raise ValueError(text)
-        return text == "true"
-    return kind(text)
+        return next((arg for arg in found if isinstance(arg, str) is _quoted(text)), found[0])
+    if kind is bool:
+        if bare not in ("true", "false"):
+            raise ValueError(text)
+        return bare == "true"
+    return kind(bare)
 
 
 def _parse_any(kinds: tuple[Any, ...], text: str) -> Any:
-    """The value for the first of several types that the text fits; `none` is null, `"none"` the word."""
+    """The value for one of several types: what is in quotes is a text if it can be, what is not only if it has to be.
+
+    Of numbers, whole ones come first, which lose no digits. `none` is null, `"none"` the word.
+    """
     if text == "none" and type(None) in kinds:
         return None
-    for kind in kinds:
-        if kind is type(None):
-            continue
+    for kind in sorted((kind for kind in kinds if kind is not type(None)), key=lambda kind: _rank(kind, text)):
         with contextlib.suppress(ValueError):
             value = _parse(kind, text)
             if _fits(kind, value):
@@ -200,14 +246,31 @@ def _parse_any(kinds: tuple[Any, ...], text: str) -> Any:
     raise ValueError(text)
 
 
+def _rank(kind: Any, text: str) -> int:
+    """Where a type stands in the order in which those of a union are tried."""
+    args = get_args(kind)
+    if kind is str or (get_origin(kind) is Literal and any(isinstance(arg, str) for arg in args)):
+        return 0 if _quoted(text) else 3
+    return 2 if kind is float or (get_origin(kind) is Annotated and args[1] == "share") else 1
+
+
+def _word(value: object) -> str:
+    """A constant as it is written: `true`, `7`, `any`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _parts(text: str) -> list[str]:
     """The items of a list as written, quotes kept; a text that is no list of items is one item."""
     return re.findall(rf"(?:^|\+)({_PART})", text, re.S) if _PARTS.match(text) else [text]
 
 
+def _quoted(text: str) -> bool:
+    """Whether a text is one item in quotes."""
+    return len(text) > 1 and text[0] == text[-1] == '"' and len(_parts(text)) == 1 and bool(_PARTS.match(text))
+
+
 def _unquote(text: str) -> str:
-    quoted = len(text) > 1 and text[0] == text[-1] == '"' and _PARTS.match(text)
-    return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.S) if quoted else text
+    return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.S) if _quoted(text) else text
 
 
 def duration(text: str) -> int:
@@ -235,15 +298,25 @@ def spell(kind: Any, value: Any) -> str:
         return "none"
     if origin in (typing.Union, types.UnionType):
         text = spell(next(arg for arg in args if arg is not type(None) and _fits(arg, value)), value)
-        return f'"{text}"' if text == "none" else text
+        return _told_apart(kind, value, text)
+    if origin is Literal:
+        return _told_apart(kind, value, quote(_word(value)))
     if origin is Annotated and args[1] == "duration":
         unit = next((u for u in ("s", "ms", "us") if value and value % _UNITS[u] == 0), "ns")
         return f"{value // _UNITS[unit]}{unit}" if value else "0ns"
     if origin is tuple:
         return "+".join(spell(args[0], item) for item in value) if value else '""'
     if isinstance(value, bool):
-        return str(value).lower()
-    return quote(repr(value) if isinstance(value, float) else str(value))
+        return _word(value)
+    # A plus parts the items of lists, and a number in quotes could be taken for a text: 1e16, not 1e+16.
+    return quote(repr(value).replace("e+", "e") if isinstance(value, float) else str(value))
+
+
+def _told_apart(kind: Any, value: object, text: str) -> str:
+    """A text in quotes if without them it would mean something else, such as a number."""
+    if not isinstance(value, str) or _quoted(text):
+        return text
+    return text if _parse(kind, text) == value else f'"{text}"'
 
 
 def quote(text: str) -> str:

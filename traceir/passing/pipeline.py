@@ -23,11 +23,27 @@ _GLUED = re.compile(r"^([a-z][a-z0-9-]*?)([a-z][a-z0-9_]*)=")
 
 @attrs.frozen
 class Item:
-    """One pass of a pipeline as written: its word, its options as texts, and its column (from 1)."""
+    """One pass of a pipeline as written: its word, its options as texts, and its line and column (from 1).
+
+    `places` are the lines and columns of the options' words.
+    """
 
     word: str
     settings: tuple[tuple[str, str], ...]
     column: int
+    line: int = 1
+    places: tuple[tuple[int, int], ...] = ()
+
+    def place(self, option: str | None = None) -> str:
+        """Where the item stands, or one of its options: `column 7`, or `line 2, column 3` below the first line."""
+        for (name, _), place in zip(self.settings, self.places, strict=True):
+            if name == option:
+                return _place(*place)
+        return _place(self.line, self.column)
+
+
+def _place(line: int, column: int) -> str:
+    return f"column {column}" if line == 1 else f"line {line}, column {column}"
 
 
 @functools.cache
@@ -52,18 +68,23 @@ def parse_items(text: str, known: Sequence[str] = ()) -> list[Item]:
 def _item(node: Any) -> Item:
     word, *settings = node.children
     pairs: dict[str, str] = {}
+    places: list[tuple[int, int]] = []
     for setting in settings:
         if setting is None:
             continue
-        key, value = str(setting.children[0]), setting.children[1]
-        if key in pairs:
-            raise UsageError(f"The option {key} of {word} is given twice.")
-        pairs[key] = "+".join(str(part.children[0]) for part in value.children) if value is not None else ""
-    return Item(str(word), tuple(pairs.items()), word.column)
+        key, value = setting.children
+        if str(key) in pairs:
+            place = _place(key.line, key.column)
+            raise UsageError(f"The option {key} of {word} is given twice, the second time at {place}.")
+        pairs[str(key)] = "+".join(str(part.children[0]) for part in value.children) if value is not None else ""
+        places.append((key.line, key.column))
+    return Item(str(word), tuple(pairs.items()), word.column, word.line, tuple(places))
 
 
 def _explain(text: str, error: Any, known: Sequence[str]) -> str:
-    at = len(text) + 1 if getattr(error, "token", None) is not None and error.token.type == "$END" else error.column
+    ended = getattr(error, "token", None) is not None and error.token.type == "$END"
+    before = text if ended else text[: error.pos_in_stream]
+    line, at = before.count("\n") + 1, len(before) - before.rfind("\n")
     for part in text.split(","):
         glued = _GLUED.match(part.strip())
         word = next((w for w in known if part.strip().startswith(w) and "=" in part and "{" not in part), None)
@@ -76,9 +97,11 @@ def _explain(text: str, error: Any, known: Sequence[str]) -> str:
         word = part.partition("{")[0].strip()
         if (meant := word.lower().replace("_", "-")) != word and meant in known:
             return f"There is no pass {word!r}; did you mean {meant}."
+    # A tab is as wide as a space here, so that the caret stands below what it means.
+    shown = text.split("\n")[line - 1].replace("\t", " ")
     return (
-        f"The pipeline cannot be read at column {at}; a pipeline is pass names with options, "
-        f"such as 'group,overlap{{versus=any}}':\n  {text}\n  {' ' * (at - 1)}^"
+        f"The pipeline cannot be read at {_place(line, at)}; a pipeline is pass names with options, "
+        f"such as 'group,overlap{{versus=any}}':\n  {shown}\n  {' ' * (at - 1)}^"
     )
 
 
@@ -99,7 +122,8 @@ def parse(text: str, registry: Registry) -> list[Pass]:
             cls: Callable[[dict[str, str]], Pass] = registry.find("passes", item.word).from_text
             passes.append(cls(dict(item.settings)))
         except UsageError as error:
-            raise UsageError(f"{str(error)[:-1]} (column {item.column} of the pipeline).") from None
+            place = item.place(getattr(error, "option", None))
+            raise UsageError(f"{str(error)[:-1]} ({place} of the pipeline).") from None
     return passes
 
 

@@ -106,7 +106,11 @@ def _stamp(item: Pass, before: Module, after: Module, access: Access) -> Module:
     gone = {
         name
         for name, one in after.annotations.items()
-        if one.by is not None and after.passes[one.by] == record and name not in now
+        if name not in now
+        and (
+            (one.by is not None and after.passes[one.by] == record)
+            or name not in after.tables.get(one.annotation.domain, ())  # on regions or rows that were made anew
+        )
     }
     after = with_removal(before, _without(after, gone), record.text, by)
     return attrs.evolve(

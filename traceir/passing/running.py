@@ -31,6 +31,8 @@ class Run:
     disabled: frozenset[str]
     most: int | None = None
     done: int = 0
+    _lost: dict[str, Pass] = attrs.field(factory=dict, init=False)
+    """What stood on regions or rows that a pass has made anew, and whose it was."""
 
     def all(self, plan: Sequence[Pass], module: Module, *, fresh: bool) -> Module:
         """The module after all passes of a plan; at the end nothing is stale that can be helped, if `fresh`."""
@@ -41,7 +43,7 @@ class Run:
                 self._must_be_fresh(item, column, module)
             module = self._one(item, module)
         if fresh:
-            module = self.fresh(module, module.annotations)
+            module = self.fresh(module, (*module.annotations, *self._lost))
             self._say_what_is_stale(module)
         self.watch.tell("end", module)
         return module
@@ -52,9 +54,10 @@ class Run:
 
     def _fresh(self, module: Module, names: Iterable[str], again: set[str]) -> Module:
         for name in names:
-            if self._full or not module.stale(name):
+            lost = self._lost.get(name) if name not in module else None
+            if self._full or not (lost or module.stale(name)):
                 continue
-            producer = self.recorded(module, name)
+            producer = lost or self.recorded(module, name)
             if producer is None or producer.text() in again or producer.name() in self.disabled:
                 continue
             if not self.insert:
@@ -64,7 +67,7 @@ class Run:
                 )
             again.add(producer.text())
             module = self._fresh(module, (*producer.reads, *producer.uses), again)
-            if module.stale(name):
+            if module.stale(name) or (lost and name not in module):
                 module = self._one(producer, module)
         return module
 
@@ -107,8 +110,15 @@ class Run:
         except Exception as error:
             self.watch.failed(item, module, error)
             raise
+        self._note_lost(item, module, result)
         self.watch.tell("after", item, module, result, Timing(*spent, len(module), _new_bytes(module, result)))
         return result
+
+    def _note_lost(self, item: Pass, before: Module, after: Module) -> None:
+        for name in before.annotations.keys() - after.annotations.keys():
+            producer = self.recorded(before, name)
+            if producer is not None and producer.name() != item.name():
+                self._lost[name] = producer
 
 
 def _new_bytes(before: Module, after: Module) -> int:

@@ -10,7 +10,7 @@ import attrs
 import msgspec
 
 import traceir
-from traceir.passing import to_json
+from traceir.passing.report import data_of, to_json
 from traceir.printers.base import Printer, Result, Style
 
 SCHEMA = "traceir.report/1"
@@ -25,19 +25,19 @@ class Json(Printer):
 
     def write(self, result: Result, out: TextIO, style: Style) -> None:
         """Write one object, keys in the order of the schema, integers for times, null for what is unknown."""
-        text = _encode(_head(result) | {"results": dict(result.reports)})
+        text = _encode(as_json(result))
         if not style.unicode:
             text = _BEYOND_ASCII.sub(lambda found: json.dumps(found.group())[1:-1], text)
         out.write(text + "\n")
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """The report as plain data, the same as what is written."""
-    return _head(result) | {"results": {name: to_json(report) for name, report in result.reports.items()}}
+    """The report as plain data, the same as what is written; PassError that names the pass of a report that is none."""
+    return _head(result) | {"results": {name: data_of(name, report) for name, report in result.reports.items()}}
 
 
 def _encode(data: dict[str, Any]) -> str:
-    """The text of a report whose values may be attrs objects, which msgspec writes without a detour."""
+    """The text of a report; a finding may hold scalars of numpy."""
     try:
         return msgspec.json.format(msgspec.json.encode(data, enc_hook=to_json), indent=1).decode()
     except UnicodeEncodeError:

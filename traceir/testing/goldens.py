@@ -1,9 +1,10 @@
 """Goldens of passes: a module as text, the command that runs over it, and what it prints, as files.
 
 A case `<name>.tir` begins with its command, `// RUN: traceir run --passes <pass> … %s`, where `%s` is the file itself.
-The lines of comment after it say in words what the case shows; those that begin with `// CHECK:` are figures worked
-out by hand, each a part of one line of the output (`...` stands for anything); `// NEXT:` is one for the line after
-it. The whole output stands beside the case in `<name>.out.tir`, `.json` or `.txt`, by the command's printer.
+The lines of comment after it say in words what the case shows; those that begin with `// CHECK: ` are figures worked
+out by hand, each a part of one line of the output (`...` stands for anything); `// NEXT: ` is one for the line after
+it. A line that begins otherwise with such a word is refused, since it would check nothing. The whole output stands
+beside the case in `<name>.out.tir`, `.json` or `.txt`, by the command's printer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ from traceir.testing.checks import assert_equal
 from traceir.text import parse, spell
 
 _ENDINGS: Final = {"tir": "tir", "json": "json", "folded": "txt"}
+_RUN: Final = "RUN: traceir "
+_MARK: Final = re.compile(r"\s*//\s*(RUN\b|CHECK|NEXT|(?i:run|check|next)\s*:)")
+"""A line that is meant for the runner, well or not."""
+_CHECK: Final = re.compile(r"// ?(CHECK|NEXT): (.*[^\s.].*)")
+"""A figure; one of blanks and dots only would be found in any line."""
 
 
 @attrs.frozen
@@ -38,25 +44,35 @@ class GoldenCase:
 
     @classmethod
     def of(cls, path: Path) -> GoldenCase:
-        """The case of a file; AssertionError if it does not begin with a command."""
+        """The case of a file; AssertionError if it does not begin with a command, or if a check checks nothing."""
         lines = path.read_text("utf-8").splitlines()
         most = next((at for at, line in enumerate(lines) if not line.startswith("//")), len(lines))
-        head = [line.removeprefix("//").strip() for line in lines[:most]]
-        assert (head or [""])[0].startswith("RUN: traceir "), f"{path.name} has to begin with // RUN: traceir …"
+        command = lines[0].removeprefix("//").strip() if most else ""
+        assert command.startswith(_RUN), f"{path.name} has to begin with // RUN: traceir …"
         checks: list[tuple[str, ...]] = []
         prose = []
-        for line in head[1:]:
-            if line.startswith("CHECK: "):
-                checks.append((line.removeprefix("CHECK: "),))
-            elif line.startswith("NEXT: ") and checks:
-                checks[-1] += (line.removeprefix("NEXT: "),)
+        for number, line in enumerate(lines[1:], 2):
+            found = _CHECK.fullmatch(line) if number <= most else None
+            if found is None:
+                assert not _MARK.match(line), _checks_nothing(path, number, line, number <= most)
+                if number <= most:
+                    prose.append(line.removeprefix("//").strip())
+            elif found[1] == "CHECK":
+                checks.append((found[2],))
             else:
-                prose.append(line)
-        return cls(path, tuple(shlex.split(head[0].removeprefix("RUN: traceir "))), tuple(prose), tuple(checks))
+                assert checks, f"Line {number} of {path.name} is a NEXT, and there is no CHECK before it: {line}"
+                checks[-1] += (found[2],)
+        return cls(path, tuple(shlex.split(command.removeprefix(_RUN))), tuple(prose), tuple(checks))
 
     def option(self, flag: str, default: str) -> str:
-        """The value of a flag of the command."""
-        return self.words[self.words.index(flag) + 1] if flag in self.words else default
+        """The value of a flag of the command, written `--flag value` or `--flag=value`; of several the last."""
+        value = default
+        for at, word in enumerate(self.words):
+            if word == flag and at + 1 < len(self.words):
+                value = self.words[at + 1]
+            elif word.startswith(f"{flag}="):
+                value = word.partition("=")[2]
+        return value
 
     @property
     def printer(self) -> str:
@@ -94,14 +110,25 @@ class GoldenCase:
         return any(all(map(re.search, parts, run)) for run in runs)
 
 
+def _checks_nothing(path: Path, number: int, line: str, in_head: bool) -> str:
+    mend = (
+        "write // CHECK: or // NEXT: , a blank, and what the output has to hold" if in_head else "it has to stand above"
+    )
+    return f"Line {number} of {path.name} would check nothing, {mend}: {line.strip()}"
+
+
 def _written(stream: io.TextIOWrapper) -> str:
     stream.seek(0)
     return stream.read()
 
 
 def golden_cases(folder: str | Path) -> list[Path]:
-    """The cases of a folder in order of their names, for `pytest.mark.parametrize`."""
-    return [path for path in sorted(Path(folder).glob("*.tir")) if ".out." not in path.name]
+    """The cases of a folder in order of their names, for `pytest.mark.parametrize`; AssertionError if it has none."""
+    folder = Path(folder)
+    assert folder.is_dir(), f"There is no folder {folder.absolute()} with goldens."
+    found = [path for path in sorted(folder.glob("*.tir")) if ".out." not in path.name]
+    assert found, f"The folder {folder.absolute()} holds no case: none of its files is a <name>.tir."
+    return found
 
 
 def assert_golden(path: str | Path, *, update: bool = False, plugins: Sequence[str | Path] = ()) -> str:

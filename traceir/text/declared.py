@@ -10,6 +10,7 @@ import attrs
 from traceir.errors import SchemaError, UsageError
 from traceir.ir import Annotation, PassRecord
 from traceir.ir.annotation import NUMPY_TYPES
+from traceir.ir.module import CORE
 from traceir.ir.window import EXTERN
 from traceir.passing import Pass
 from traceir.registry import Registry
@@ -86,9 +87,17 @@ class Columns:
         return (annotation for annotation, _ in list(self.known.values()) if annotation.domain == domain)
 
     def inputs(self, by: int | None) -> tuple[str, ...]:
-        """What the results of a pass depend on, as far as the pass is installed."""
-        kind = self._classes[by] if by is not None else None
-        return kind.inputs() if kind is not None and kind.annotates else ()
+        """What the results of a pass depend on.
+
+        Of a pass that is not installed nobody knows: then on all that the source recorded, so that its columns count
+        as stale as soon as any of that is changed. A column without a pass is the text's own, and depends on nothing.
+        """
+        if by is None:
+            return ()
+        kind = self._classes[by]
+        if kind is None:
+            return (*CORE, "edges")
+        return kind.inputs() if kind.annotates else ()
 
     def _annotation(self, item: ColumnItem, by: int | None) -> Annotation:
         kind = self._classes[by] if by is not None else None

@@ -33,9 +33,10 @@ class Collectives(tir.Pass):
     )
 
     reads: ClassVar[tuple[str, ...]] = (
-        "infer.role", "infer.class", "infer.op_kind", "kind", "name", "ts", "dur", "lane", "parent", "live", "edges",
+        "infer.role", "infer.class", "infer.op_kind", "id", "kind", "name", "ts", "dur", "lane", "parent", "live",
+        "edges",
     )  # fmt: skip
-    uses: ClassVar[tuple[str, ...]] = ("tree.steps", "tree.layers")
+    uses: ClassVar[tuple[str, ...]] = ("tree.steps", "tree.layers", "group.partial", "group.direction", "args")
     writes: ClassVar[tuple[tir.Annotation, ...]] = columns.WRITES
 
     def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:

@@ -19,10 +19,11 @@ NONE: Final = "the trace does not say"
 
 _EVENT: Final = (
     tir.Annotation(
-        "coll.kind", dtype="enum", values=KINDS, null="no communication", doc="The kind of collective operation."
+        "coll.kind", dtype="enum", values=KINDS, null="no communication, or removed",
+        doc="The kind of collective operation.",
     ),
     tir.Annotation(
-        "coll.instance", dtype="id", unit=INSTANCES, null="no communication, or of no instance",
+        "coll.instance", dtype="id", unit=INSTANCES, null="no communication, removed, or of no instance",
         doc="The collective operation that it is, or is a part of.",
     ),
 )  # fmt: skip

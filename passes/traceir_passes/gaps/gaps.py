@@ -41,9 +41,10 @@ _COLUMNS = (
             null="no such counter, or a lane's gap"),
     _column("prev", "id", "Event whose end begins the gap."),
     _column("next", "id", "Event whose start ends the gap."),
-    _column("blame", "id", "Event that the gap is due to.", null="none is known, or the gap is below min_gap"),
+    _column("blame", "id", "Event that the gap is due to.",
+            null="none is known or looked for, or the gap is not above min_gap"),
     _column("blame_ns", "i64", "How long the blamed host event was the innermost one in the host part.", unit="ns",
-            null="the blame is not of that sort"),
+            null="there is no blame, or not of that sort"),
     _column("wait", "id", "Event wait that held the next event back.", null="none did"),
     _column("by", "enum", "What the other stream ran.", values=BY, null="the class is not other_stream"),
     _column("graph_entry", "bool", "Whether the next event is the first of a graph launched before the gap began."),
@@ -114,8 +115,8 @@ class Gaps(tir.Pass):
         "(regular expression); where all read 0 its idleness is confirmed."
     )  # fmt: skip
 
-    reads = ("ts", "dur", "kind", "name", "lane", "parent", "live", "edges")
-    uses = ("tree.steps", "group.mark")
+    reads = ("id", "ts", "dur", "kind", "name", "lane", "parent", "live", "edges")
+    uses = ("tree.steps", "group.mark", "args")
     writes = _COLUMNS
 
     def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:

@@ -15,7 +15,11 @@ WRITES: Final = (
     tir.Annotation("tree.steps", dtype="id", doc="The step of device work, by its launch.", null="in no step"),
     tir.Annotation("tree.layers", dtype="id", doc="The innermost block of device work.", null="in no layer"),
     tir.Annotation(
-        "group.label", dtype="str", doc="The op's place in its layer or step.", null="no place known", shown="label"
+        "group.label",
+        dtype="str",
+        doc="The op's place in its layer or step.",
+        null="no device work, or no place known",
+        shown="label",
     ),
     tir.Annotation(
         "group.basis",
@@ -40,7 +44,7 @@ WRITES: Final = (
         "region:layers",
         "str",
         doc="Checks of the stack, failed ones with a leading no.",
-        null="none made",
+        null="not a stack, or none made",
     ),
     tir.Annotation("group.partial", "region:layers", "bool", doc="The stack is cut by the window, or from before it."),
     tir.Annotation("group.guessed", "region:layers", "bool", doc="The border between layers is a guess."),
@@ -50,7 +54,7 @@ WRITES: Final = (
         "id",
         unit="region:steps",
         doc="The step's region in the tree steps.",
-        null="in no step",
+        null="in no step, or not a stack",
     ),
     tir.Annotation(
         "group.lane",

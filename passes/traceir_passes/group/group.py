@@ -9,7 +9,7 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Mask
-from traceir_passes.group import attach, reconcile, steps
+from traceir_passes.group import attach, captured, reconcile, steps
 from traceir_passes.group.annotations import annotation_stacks
 from traceir_passes.group.columns import BASES, REASONS, WRITES
 from traceir_passes.group.device import DeviceOptions, device_stacks
@@ -27,12 +27,13 @@ class Group(tir.Pass):
     """Find steps, layers and blocks, and label every op by its place in them.
 
     Evidence is taken in this order, for every stretch of a lane anew: modules that the host was in at the launch;
-    ranges that the program marked; the device's own structure, where attention kernels are anchors that count
-    layers and repeats of roles confirm them. Only `infer.role`, names, launches and times are read. Layers that
-    nothing supports are not invented: then the report says why there are none.
+    ranges that the program marked; modules in which a replayed graph was captured (found by the pass `capture`); the
+    device's own structure, where attention kernels are anchors that count layers and repeats of roles confirm them.
+    Beside these only `infer.role`, names, launches and times are read. Layers that nothing supports are not invented:
+    then the report says why there are none.
     """
 
-    by: Literal["auto", "modules", "annotations", "device", "none"] = tir.option(
+    by: Literal["auto", "modules", "annotations", "capture", "device", "none"] = tir.option(
         "auto", help="which evidence may be used; auto takes the best that each stretch of work has"
     )
     min_layers: int = tir.option(
@@ -70,8 +71,9 @@ class Group(tir.Pass):
     )
 
     reads: ClassVar[tuple[str, ...]] = (
-        "infer.role", "kind", "name", "ts", "dur", "lane", "parent", "live", "edges",
+        "infer.role", "id", "kind", "name", "ts", "dur", "lane", "parent", "live", "edges",
     )  # fmt: skip
+    uses: ClassVar[tuple[str, ...]] = (captured.COLUMN,)
     writes: ClassVar[tuple[tir.Annotation, ...]] = WRITES
 
     def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:
@@ -108,13 +110,15 @@ class Group(tir.Pass):
     ) -> list[Stack]:
         """All stacks that stand, in order of time."""
         ranked: list[list[Stack]] = []
+        shares = {"min_share": self.min_share, "min_step_share": self.min_step_share}
         if self.by in ("auto", "modules"):
-            shares = {"min_share": self.min_share, "min_step_share": self.min_step_share}
             ranked.append(module_stacks(module, tokens, member, min_layers=self.min_layers, **shares))
         if self.by in ("auto", "annotations"):
             ranked.append(
                 annotation_stacks(module, tokens, member, min_cover=self.min_cover, min_layers=self.min_layers)
             )
+        if self.by in ("auto", "capture"):
+            ranked.append(captured.capture_stacks(module, tokens, member, min_layers=self.min_layers, **shares))
         if self.by in ("auto", "device"):
             options = DeviceOptions(
                 self.similarity, self.min_layers, self.max_period, self.max_odd, self.autocorrelation

@@ -12,7 +12,7 @@ import numpy as np
 import traceir as tir
 from traceir.ir import Array, Ints
 from traceir_passes.group.hosts import enclosing, nearest_of, owners, split, sums
-from traceir_passes.group.stack import Stack
+from traceir_passes.group.stack import Evidence, Stack
 
 START: Final = 0.97
 MOST: Final = 0.9
@@ -82,6 +82,22 @@ def module_stacks(
     frames = module_frames(module)
     if frames is None or not len(frames.work):
         return []
+    shares = {"min_share": min_share, "min_step_share": min_step_share}
+    return stacks_of(module, frames, tokens, step, "modules", min_layers=min_layers, **shares)
+
+
+def stacks_of(
+    module: tir.Module,
+    frames: Frames,
+    tokens: Array,
+    step: Array,
+    evidence: Evidence,
+    *,
+    min_share: float,
+    min_step_share: float,
+    min_layers: int,
+) -> list[Stack]:
+    """Stacks of the accepted candidates among frames that own work, wherever the frames are from."""
     letters = tokens[frames.work]
     size = len(frames.rows)
     durations = module["dur"][frames.work]
@@ -104,7 +120,7 @@ def module_stacks(
         if fits and mine > 0 and not _below(parent, taken, frames.parent) and _anchored(owned, members):
             accepted.append(members)
             taken[members] = True
-    return _stacks(module, frames, accepted)
+    return _stacks(module, frames, accepted, evidence)
 
 
 def _anchored(owned: _Owned, members: list[int]) -> bool:
@@ -158,7 +174,7 @@ def _level(frames: Frames, frame: int) -> int:
     return level
 
 
-def _stacks(module: tir.Module, frames: Frames, accepted: list[list[int]]) -> list[Stack]:
+def _stacks(module: tir.Module, frames: Frames, accepted: list[list[int]], evidence: Evidence) -> list[Stack]:
     """A stack for each accepted group: rows by launch, layers in order of their calls."""
     place = np.full((len(frames.rows) + 1, 2), -1, np.int64)
     for group, members in enumerate(accepted):
@@ -175,7 +191,7 @@ def _stacks(module: tir.Module, frames: Frames, accepted: list[list[int]]) -> li
         out.append(
             Stack(
                 lane=_busiest(module, rows),
-                evidence="modules",
+                evidence=evidence,
                 direction="forward",
                 layers=len(used),
                 rows=rows,

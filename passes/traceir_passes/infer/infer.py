@@ -30,6 +30,9 @@ class Explanation:
     op_kind: str
 
 
+_NO_WORK = "no device work, or removed"
+
+
 @attrs.frozen
 class Infer(tir.Pass):
     """Tell the role of every event on a device from its name and its launch.
@@ -51,26 +54,26 @@ class Infer(tir.Pass):
         0.05, help="share of unknown kernel time above which class totals are unreliable; below it they move little"
     )
 
-    reads: ClassVar[tuple[str, ...]] = ("kind", "name", "ts", "dur", "lane", "parent", "live", "edges")
+    reads: ClassVar[tuple[str, ...]] = ("id", "kind", "name", "ts", "dur", "lane", "parent", "live", "edges")
     writes: ClassVar[tuple[tir.Annotation, ...]] = (
         tir.Annotation(
-            "infer.role", dtype="str", shown="role", null="no device work", doc="What the work does, such as gemm."
+            "infer.role", dtype="str", shown="role", null=_NO_WORK, doc="What the work does, such as gemm."
         ),
         tir.Annotation(
-            "infer.class", dtype="enum", values=CLASSES, null="no device work", doc="What overlap counts it as."
+            "infer.class", dtype="enum", values=CLASSES, null=_NO_WORK, doc="What overlap counts it as."
         ),
         tir.Annotation(
-            "infer.op_kind", dtype="enum", values=OP_KINDS, null="no device work", doc="How it may be fused."
+            "infer.op_kind", dtype="enum", values=OP_KINDS, null=_NO_WORK, doc="How it may be fused."
         ),
         tir.Annotation(
-            "infer.basis", dtype="enum", values=BASES, null="no device work, or unknown",
+            "infer.basis", dtype="enum", values=BASES, null="no device work, removed, or unknown",
             doc="Where the role is from: the name, the launching operator or a chain, or a hint.",
         ),
         tir.Annotation(
-            "infer.symbol", dtype="str", shown="symbol", null="no device work", doc="A short readable name."
+            "infer.symbol", dtype="str", shown="symbol", null=_NO_WORK, doc="A short readable name."
         ),
         tir.Annotation(
-            "infer.part", dtype="str", null="stands alone",
+            "infer.part", dtype="str", null="no device work, removed, or stands alone",
             doc="The unfused operation that it is a part of by its neighbours: rmsnorm or attention.",
         ),
     )  # fmt: skip

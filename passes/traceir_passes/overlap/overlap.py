@@ -44,6 +44,9 @@ def _table_column(
     return tir.Annotation(f"overlap.{name}", domain="table:overlap", dtype=dtype, unit=unit, doc=doc, null=null)
 
 
+_OTHER = "not communication, fused with compute"
+
+
 @attrs.frozen
 class Overlap(tir.Pass):
     """Split communication time into hidden and exposed.
@@ -67,15 +70,15 @@ class Overlap(tir.Pass):
         "communication taken for compute."
     )  # fmt: skip
 
-    reads = ("infer.role", "infer.class", "coll.kind", "ts", "dur", "kind", "lane", "live")
+    reads = ("infer.role", "infer.class", "coll.kind", "id", "ts", "dur", "kind", "lane", "live")
     uses = ("coll.instance", "coll.library", "tree.steps", "tree.layers", "group.mark_text")
     writes = (
         tir.Annotation(
-            "overlap.exposed", dtype="i64", unit="ns", shown="sum", null="not communication",
+            "overlap.exposed", dtype="i64", unit="ns", shown="sum", null=f"{_OTHER}, or removed",
             doc="Time of the event during which nothing of the device hides it; of concurrent events each has its own.",
         ),
         tir.Annotation(
-            "overlap.hidden_by", dtype="str", null="not communication, or nothing hides it",
+            "overlap.hidden_by", dtype="str", null=f"{_OTHER}, removed, or nothing hides it",
             doc="Role of the compute that runs longest beside the event.",
         ),
         tir.Annotation(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from traceir.ir import Module
 from traceir.passing.base import Pass
-from traceir.passing.changes import Change, Changes
+from traceir.passing.changes import Changes, lines
 from traceir.passing.context import PassContext
 from traceir.passing.instrument import Instrument, Timing
 from traceir.passing.options import option
@@ -42,31 +42,6 @@ class Diff(Instrument):
     def figures(self) -> Sequence[Mapping[str, Any]]:
         """The changes of each pass."""
         return [{"diff": to_json(changes)} for _, changes in self.rows]
-
-
-def lines(changes: Changes) -> Iterator[str]:
-    """The changes as text, a line each."""
-    if not changes:
-        yield "no change"
-    empty = {one.domain: one.what for one in changes.columns if one.rows == 0 and one.domain.startswith("table:")}
-    for domain, what in empty.items():
-        yield f"{what} {domain}  no rows"
-    for one in changes.columns:
-        if one.domain in empty and one.rows == 0:
-            continue
-        yield f"{one.what} {one.name} : {one.domain}  {_cells(one)}"
-    for tree, kind, count in changes.regions:
-        yield f"+ tree {tree}: {count} {kind}"
-    for sign, counts in (("-", changes.removed), ("+", changes.restored)):
-        for kind, count in counts:
-            yield f"{sign} {count} {kind}"
-
-
-def _cells(change: Change) -> str:
-    word = {"+": "values", "~": "changed", "-": "values gone"}[change.what]
-    shown = [f"{where} {new if change.what == '+' else f'{old} -> {new}'}" for where, old, new in change.examples]
-    more = ", …" if change.cells > len(shown) and shown else ""
-    return f"{change.cells} of {change.rows} {word}{': ' if shown else ''}{', '.join(shown)}{more}"
 
 
 __all__ = ["Diff"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,9 +16,11 @@ from traceir.passing.changes import Changes
 from traceir.passing.context import PassContext
 from traceir.passing.instrument import Instrument, Timing
 from traceir.passing.options import option
+from traceir.registry import nearest
 from traceir.text import Spelling, spell
 
-_ALL: Final = "all"
+ALL: Final = "all"
+"""The word for whichever pass runs."""
 
 
 @attrs.define(eq=False)
@@ -28,7 +31,7 @@ class Print(Instrument):
     the module does not have at that point is said in a comment.
     """
 
-    passes: tuple[str, ...] = option((_ALL,), help="The passes to print around, by name.")
+    passes: tuple[str, ...] = option((ALL,), help="The passes to print around, by name.")
     when: Literal["after", "before", "both", "changed", "failure"] = option(
         "after",
         help="After the pass, before it, both, after it if it changed a column, or what it was given if it failed.",
@@ -38,10 +41,20 @@ class Print(Instrument):
     form: Literal["auto", "statements", "table"] = option("statements", help="The spelling of the text.")
     folder: str | None = option(None, help="The folder to write files to; default: standard error.")
     _ran: int = attrs.field(default=0, init=False, repr=False)
+    _plan: tuple[str, ...] = attrs.field(default=(), init=False, repr=False)
+
+    def planned(self, plan: Sequence[Pass]) -> None:
+        """Note what will run."""
+        self._plan = tuple(item.name() for item in plan)
 
     def begin(self, module: Module, context: PassContext) -> None:
-        """Start counting; UsageError if the folder cannot be made."""
+        """Start counting; UsageError for a pass that does not run, or if the folder cannot be made."""
         self._ran = 0
+        # What the module records may run again, if what it read has changed.
+        known = dict.fromkeys((ALL, *self._plan, *(record.name for record in module.passes)))
+        for name in self.passes:
+            if name not in known:
+                raise UsageError(f"There is no pass {name!r} to print around in this run{nearest(name, known)}.")
         if self.folder is not None:
             try:
                 Path(self.folder).mkdir(parents=True, exist_ok=True)
@@ -65,7 +78,7 @@ class Print(Instrument):
             self._print(item, module, "before the failing", "")
 
     def _print(self, item: Pass, module: Module, where: str, suffix: str) -> None:
-        if not {_ALL, item.name()} & set(self.passes):
+        if not {ALL, item.name()} & set(self.passes):
             return
         part, note = self._part(module)
         text = f"// {where} {item.text()}{f': {note}' if note else ''}\n{''.join(spell(part, Spelling(self.form)))}"

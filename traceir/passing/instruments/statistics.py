@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from traceir.passing.base import Pass
 from traceir.passing.context import PassContext
 from traceir.passing.instrument import Instrument, Timing
 from traceir.passing.promises import report_of
-from traceir.passing.report import Fact, to_json
+from traceir.passing.report import Fact, headline_of, to_json
 
 
 @attrs.define(eq=False)
@@ -35,18 +36,16 @@ class Statistics(Instrument):
     def after(self, item: Pass, before: Module, after: Module, timing: Timing) -> None:
         """Note the figures of a pass."""
         report = report_of(item, after)
-        facts = tuple(report.headline()) if report is not None else ()
+        facts = tuple(headline_of(item.name(), report)) if report is not None else ()
         now = dict(self._context.counts) if self._context is not None else {}
-        counts = {what: n - self._counted.get((who, what), 0) for (who, what), n in now.items() if who == item.name()}
+        counts: Counter[str] = Counter()
+        for (who, what), number in now.items():  # a pass may count in the name of what it is made of
+            counts[what if who == item.name() else f"{who}: {what}"] += number - self._counted.get((who, what), 0)
         self._counted = now
         self.rows.append((item.text(), facts, {what: n for what, n in counts.items() if n}))
 
-    def failed(self, item: Pass, module: Module, error: Exception) -> None:
-        """Print the figures of the passes before."""
-        self.end(module)
-
-    def end(self, module: Module) -> None:
-        """Print the figures, a line for each pass."""
+    def closed(self) -> None:
+        """Print the figures, a line for each pass that ran."""
         for text, facts, counts in self.rows:
             parts = [_said(fact) for fact in facts] + [f"{what} {number}" for what, number in counts.items()]
             print(f"{text}: {', '.join(parts) or 'no figures'}", file=self.out)

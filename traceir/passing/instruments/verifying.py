@@ -7,13 +7,14 @@ from typing import Literal
 
 import attrs
 
-from traceir.errors import PassError
+from traceir.errors import PassError, UsageError
 from traceir.ir import Module
-from traceir.ir.verify import Cache, Violation, verify
+from traceir.ir.verify import Cache, Violation, rule_names, verify
 from traceir.passing.base import Pass
 from traceir.passing.context import PassContext
 from traceir.passing.instrument import Instrument
 from traceir.passing.options import Duration, option
+from traceir.registry import nearest
 
 
 @attrs.define(eq=False)
@@ -33,6 +34,13 @@ class Verify(Instrument):
     violations: tuple[Violation, ...] = attrs.field(default=(), init=False)
     _warned: Counter[str] | None = attrs.field(default=None, init=False, repr=False)
     _cache: Cache = attrs.field(factory=dict, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        known = dict.fromkeys(sorted(rule_names()))
+        for name in self.rules:
+            if name not in known:
+                raise UsageError(f"There is no verifier rule {name!r}{nearest(name, known)}.")
 
     def begin(self, module: Module, context: PassContext) -> None:
         """Check the input, so that no pass is blamed for it."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from traceir import units
 from traceir.passing import Fact
+from traceir.passing.report import headline_of
 from traceir.printers.base import Result
 from traceir.printers.folded.lines import BLANK, Line
 from traceir.printers.folded.room import Room
@@ -29,7 +30,7 @@ def head(result: Result, width: int) -> Iterator[Line]:
     else:
         about.append("no device" if not module.devices else ", ".join(f"@gpu{device}" for device in devices) or "@gpu")
     yield Line(label=module.name, text=" · ".join(part for part in about if part), look="title", wraps=True)
-    facts = [fact for report in result.reports.values() for fact in report.headline()]
+    facts = [fact for name, report in result.reports.items() for fact in headline_of(name, report)]
     for timed in (True, False):  # times first, since they are what people look for
         yield from _packed([_joined(fact) for fact in facts if (fact.unit == "ns") == timed], width)
     if result.unreliable:

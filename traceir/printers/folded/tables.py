@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeGuard
 
-import attrs
-
 from traceir import units
-from traceir.passing import Block, Report, to_json
+from traceir.passing import Block, Report
+from traceir.passing.report import blocks_of, data_of
 from traceir.printers.folded.lines import BLANK, Line
 from traceir.printers.folded.room import Room
 
@@ -18,9 +17,9 @@ _WORDS = 24
 
 def tables(name: str, report: Report, room: Room) -> Iterator[Line]:
     """The tables of one report."""
-    blocks = report.blocks()
+    blocks: Sequence[Block] | None = blocks_of(name, report)
     if blocks is None:
-        blocks = _generic(name, report)
+        blocks = _generic(name, data_of(name, report))
     for block in blocks:
         if block.detail and not room.details:
             continue
@@ -36,9 +35,8 @@ def tables(name: str, report: Report, room: Room) -> Iterator[Line]:
         yield BLANK
 
 
-def _generic(name: str, report: Report) -> list[Block]:
+def _generic(name: str, data: Mapping[str, object]) -> list[Block]:
     """Tables made from a report's fields: scalars as one table, each list of objects as another."""
-    data = to_json(report) if attrs.has(type(report)) else {}
     scalars = {key: value for key, value in data.items() if not isinstance(value, list | dict)}
     blocks = [Block(name, (), _facts(scalars))] if scalars else []
     for key, value in data.items():
@@ -63,13 +61,22 @@ def _facts(values: Mapping[str, object]) -> tuple[tuple[str, ...], ...]:
 
 
 def _headings(rows: Sequence[Mapping[str, object]], keys: tuple[str, ...]) -> tuple[str, ...]:
-    """What keys are headed by: without `_ns`, where all their values are printed with a unit of their own."""
+    """What keys are headed by: without `_ns` or `_bytes`, where all their values are printed with a unit of their own.
+
+    A key stays whole where another one would be headed the same.
+    """
+    short = [key.removesuffix("_ns").removesuffix("_bytes") for key in keys]
     out = []
-    for key in keys:
-        short = key.removesuffix("_ns")
-        timed = all((value := row.get(key)) is None or _is_number(value) for row in rows)
-        out.append(short if short and timed and short not in keys else key)
+    for key, word in zip(keys, short, strict=True):
+        measured = all((value := row.get(key)) is None or _is_number(value) for row in rows)
+        alone = word == key or (word not in keys and short.count(word) == 1)
+        out.append(word if word and measured and alone else key)
     return tuple(out)
+
+
+def _is_bytes(key: str) -> bool:
+    """Whether a field holds a number of bytes, by its name."""
+    return key == "bytes" or key.endswith("_bytes")
 
 
 def _is_id(key: str) -> bool:
@@ -100,6 +107,8 @@ def _cell(key: str, value: object) -> str:
         return str(value)
     if key.endswith("_ns"):
         return units.time(value)
+    if _is_bytes(key):
+        return units.size(value)
     if isinstance(value, float):
         return f"{value:.4g}"
     return _id(value) if _is_id(key) else units.count(value)
