@@ -19,6 +19,8 @@ _BACKWARD: Final = re.compile(r"bwd|backward", re.IGNORECASE)
 _FEED: Final = re.compile(rb"g[^gn]*[nF]+[^gnF]*g[^gnF]*g+[^gnF]*[nF]")
 _LETTERS: Final = bytes(sorted(map(ord, FEED_FORWARD)))
 MAX_UNIT: Final = 3
+MOST_PAIRS: Final = 4
+"""Pairs of unlike bodies that are tried where an anchor may be lost; layers have few kinds."""
 LASTING: Final = 3
 """Layers of a kind that have to follow each other for a change of the body to count as lasting."""
 WHOLE: Final = 0.8
@@ -156,6 +158,8 @@ class Finder:
     _broken: dict[bytes, list[int]] = attrs.field(factory=dict)
     _extras: dict[bytes, int] = attrs.field(factory=dict)
     _feeds: dict[bytes, bool] = attrs.field(factory=dict)
+    _pairs: list[tuple[bytes, bytes]] = attrs.field(factory=list)
+    """Unlike bodies that often follow each other, the most frequent first."""
 
     def runs(self, anchors: Anchors, core: bytes, borders: Ints) -> list[Run]:
         """All runs of at least `min_layers` layers, in order. `borders` is the segment of each core token.
@@ -182,6 +186,12 @@ class Finder:
             for body in piece.bodies(self.max_period):
                 if body:
                     counts[body] += times
+        follow: Counter[tuple[bytes, bytes]] = Counter()
+        for piece, times in zip(pieces, copies, strict=True):
+            for left, right in itertools.pairwise(piece.bodies(self.max_period)):
+                if left and right and left != right:
+                    follow[left, right] += times
+        self._pairs = [pair for pair, times in follow.most_common(MOST_PAIRS) if times >= self.min_layers - 1]
         self._leader = clusters(counts, self.likeness, self.similarity)
         self._size = Counter()
         self._extras = {}
@@ -213,7 +223,10 @@ class Finder:
         return known
 
     def _find_lost(self, body: bytes) -> list[int]:
-        """Offsets at which anchors are missing in a body that is several frequent bodies one after the other."""
+        """Offsets at which anchors are missing in a body that is several frequent bodies one after the other.
+
+        Like ones, or two unlike ones that follow each other elsewhere (self and cross attention, dense and experts).
+        """
         for leader in self._main[:4]:
             if len(body) <= len(leader) or self._size[leader] < 2 * self._count[body]:
                 continue
@@ -224,6 +237,12 @@ class Finder:
                     return [
                         aligned_cut(body, joined, len(leader) + copy * (len(leader) - 1)) for copy in range(copies - 1)
                     ]
+        for left, right in self._pairs:
+            joined = left + right[1:]
+            rare = min(self._count[left], self._count[right]) >= 2 * self._count[body]
+            alone = max(self.likeness(body, left), self.likeness(body, right))
+            if rare and len(body) > max(len(left), len(right)) and self._part_of(body, joined) >= max(alone, WHOLE):
+                return [aligned_cut(body, joined, len(left))]
         return []
 
     def _part_of(self, body: bytes, whole: bytes) -> float:

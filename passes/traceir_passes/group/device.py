@@ -12,7 +12,7 @@ import numpy as np
 import traceir as tir
 from traceir.ir import Array, Ints
 from traceir_passes.group.anchors import Finder, Run, find_anchors, segments
-from traceir_passes.group.phase import Course, Courses, Layout, choose, recurrence, tolerant
+from traceir_passes.group.phase import Course, Courses, Layout, choose, damaged, recurrence, tolerant
 from traceir_passes.group.repeats import Repeat, tandem_repeats
 from traceir_passes.group.stack import Direction, Stack
 from traceir_passes.group.tokens import LaneWork
@@ -20,6 +20,8 @@ from traceir_passes.group.tokens import LaneWork
 BOTH, ONE = 0.90, 0.60
 MOST = 0.9
 """Share of layers that have to hold equally many reductions; a lost kernel or two break no law."""
+LEAST_SURE = 3
+"""Layers above which one odd body says nothing against the others."""
 
 
 @attrs.frozen
@@ -156,10 +158,11 @@ def _phases(runs: list[Course], courses: Courses) -> dict[bytes, tuple[int, bool
         groups.setdefault(item.template, []).append(item)
     out = {}
     for template, members in groups.items():
-        ranges = [courses.allowed(member) for member in members]
+        damage = any(map(damaged, members))
+        ranges = [courses.allowed(member, damage=damage) for member in members]
         if not any(ranges):
             ranges = [tolerant(member) for member in members[:8]]
-        out[template] = choose(template, ranges)
+        out[template] = choose(template, ranges, damage=damage)
     return out
 
 
@@ -196,7 +199,8 @@ def _checks(item: _Laid, layer: Ints, options: DeviceOptions) -> dict[str, bool]
         if share is not None:
             checks["autocorrelation"] = share >= options.autocorrelation
     else:
-        checks["like_bodies"] = item.found.odd <= 0.1 * len(item.found.at)
+        layers = len(item.found.at)
+        checks["like_bodies"] = item.found.odd <= max(0.1 * layers, 1 if layers > LEAST_SURE else 0)
     reductions = np.bincount(layer[np.isin(tokens, _REDUCTIONS)], minlength=len(starts) - 1)
     if reductions.any() and not (layout.cut_first or layout.cut_last):
         checks["collectives"] = float(np.mean(reductions == np.bincount(reductions).argmax())) >= MOST

@@ -12,6 +12,10 @@ from traceir.ir import Array, Ints
 from traceir_passes.group.similarity import aligned_cut
 from traceir_passes.group.tokens import IS_CORE, NORMS, LaneWork, heavies
 
+MOST_VARIANTS = 4
+"""Bodies of a run that are looked at: layers have few kinds."""
+MOST_LOST = 3
+"""Tokens that a body may lack to count as one that lost some; a variant of a layer differs by more."""
 _NORMS = bytes(sorted(map(ord, NORMS)))
 
 
@@ -56,7 +60,7 @@ class Courses:
     work: LaneWork
     _variants: dict[tuple[bytes, bytes], tuple[bytes, ...]] = attrs.field(factory=dict)
     _known: dict[tuple[bytes, bytes, bytes, int, int], Course] = attrs.field(factory=dict)
-    _allowed: dict[Course, Allowed | None] = attrs.field(factory=dict)
+    _allowed: dict[tuple[Course, bool], Allowed | None] = attrs.field(factory=dict)
     _laid: dict[tuple[Course, int], Layout] = attrs.field(factory=dict)
     _cuts: dict[tuple[bytes, bytes, int], int] = attrs.field(factory=dict)
 
@@ -76,18 +80,25 @@ class Courses:
         return self._known[key], base
 
     def _bodies(self, at: Ints) -> tuple[bytes, ...]:
-        """The most frequent bodies between first anchors (the first of equally frequent ones)."""
+        """The most frequent bodies between first anchors (the first of equally frequent ones).
+
+        One that is a more frequent one with a few tokens lost is no variant of the layer but damage.
+        """
         key = self.work.text[at[0] : at[-1]], (at - at[0]).tobytes()
         if key not in self._variants:
             bodies = [self.work.text[a:b] for a, b in itertools.pairwise(at.tolist())]
-            self._variants[key] = tuple(body for body, _ in Counter(bodies).most_common(4))
+            variants: list[bytes] = []
+            for body, _ in Counter(bodies).most_common(MOST_VARIANTS):
+                if not any(_lost_some(body, other) for other in variants):
+                    variants.append(body)
+            self._variants[key] = tuple(variants)
         return self._variants[key]
 
-    def allowed(self, run: Course) -> Allowed | None:
+    def allowed(self, run: Course, *, damage: bool) -> Allowed | None:
         """The offsets at which the layers of a course may begin."""
-        if run not in self._allowed:
-            self._allowed[run] = allowed(run)
-        return self._allowed[run]
+        if (run, damage) not in self._allowed:
+            self._allowed[run, damage] = allowed(run, damage=damage)
+        return self._allowed[run, damage]
 
     def lay(self, run: Course, offset: int) -> Layout:
         """The layers of a course, given the template offset at which one begins."""
@@ -114,16 +125,18 @@ class Allowed:
     named: int
 
 
-def allowed(run: Course) -> Allowed | None:
+def allowed(run: Course, *, damage: bool = False) -> Allowed | None:
     """The offsets at which a layer may begin, from the extents of the exact repeat; None if there are none.
 
     A layer has to repeat as a whole: the first one backwards from its anchor, the last one forwards. It should not
     begin later than the stretch that repeats by exact names, since that certainly belongs to it. An end of the
     window says nothing of the kind: there a layer may be cut. Roles of all rows decide; where compilers fused
-    across the run's ends, core roles do.
+    across the run's ends, core roles do. With `damage` the first layer may lack a kernel (`_back_with_loss`).
     """
     period = len(run.template)
     back = _common(run.head[::-1], run.template[::-1])
+    if damage and run.at[0] - back > run.first:
+        back = max(back, _back_with_loss(run))
     ahead = max(period - len(body) + _common(run.tail, body) for body in run.variants)
     names = min(_name_extent(run), back)
     if run.at[0] - back == 0:
@@ -136,6 +149,16 @@ def allowed(run: Course) -> Allowed | None:
     if low <= high:
         return Allowed(low, high, max(min(high, period - names), low))
     return _allowed_by_core(run)
+
+
+def _back_with_loss(run: Course) -> int:
+    """How much of the template precedes the first anchor if all that does is a layer that lost one kernel, else 0."""
+    head = run.text[run.first : run.at[0]][::-1]
+    if not 0 < len(head) < len(run.template) or run.first == 0:
+        return 0
+    same = _common(head, run.template[::-1])
+    rest = run.template[::-1][same + 1 :]
+    return len(head) + 1 if rest.startswith(head[same:]) else 0
 
 
 def _may_begin(template: bytes, offset: int) -> bool:
@@ -235,20 +258,36 @@ def _in_chain(template: bytes, k: int) -> bool:
     return j > 0 and not IS_CORE[template[k]] and template[j] in _NORMS
 
 
-def choose(template: bytes, ranges: list[Allowed | None]) -> tuple[int, bool]:
+def damaged(run: Course) -> bool:
+    """Whether an inner body is a frequent one that lost kernels: then the first and the last may have lost some too."""
+    bodies = {run.text[a:b] for a, b in itertools.pairwise(run.at)}
+    return any(_lost_some(body, variant) for body in bodies for variant in run.variants)
+
+
+def _lost_some(body: bytes, whole: bytes) -> bool:
+    """Whether a body is another one without a few of its tokens."""
+    rest = iter(whole)
+    return 0 < len(whole) - len(body) <= MOST_LOST and all(letter in rest for letter in body)
+
+
+def choose(template: bytes, ranges: list[Allowed | None], *, damage: bool) -> tuple[int, bool]:
     """The offset at which all runs with this template begin their layers, and whether that is a guess.
 
     The offsets that most runs allow are kept, and of these the ones that exact names allow, if any. Among them the
     norm before the input projection begins the layer, else the first norm, else the earliest of all; but no layer
-    begins with a reduction, which completes the gemm before it.
+    begins with a reduction, which completes the gemm before it. A kernel that is lost at an end of a run can only
+    take offsets away from what the run allows; so with `damage` those count that more than half of the runs allow, and
+    names decide nothing, since what repeats before the run may be a layer that was not recognised.
     """
     known = [found for found in ranges if found is not None]
     counts = _votes(template, [(found.low, found.high) for found in known])
     if not known or counts.max() == 0:
         return grammar(template), True
     possible = np.flatnonzero(counts == counts.max())
+    if damage and 2 * counts.max() > len(known):
+        possible = np.flatnonzero(2 * counts > len(known))
     named = _votes(template, [(found.low, found.named) for found in known])[possible]
-    if named.max() == len(known):
+    if named.max() == len(known) and not damage:
         possible = possible[named == len(known)]
     options = possible.tolist()
     norms = [offset for offset in options if template[offset] in _NORMS]

@@ -69,8 +69,9 @@ def clusters(counts: Mapping[bytes, int], likeness: Likeness, least: float) -> d
     """For each distinct body, given with how often it occurs, the leader of its cluster.
 
     Leaders are taken in order of frequency: a body that is like no leader so far becomes one, up to MAX_LEADERS;
-    then every body goes to its nearest leader, or leads itself alone. Bodies that begin with different tokens
-    never share a cluster. Cost: distinct bodies times MAX_LEADERS at most.
+    then every body goes to its nearest leader, or leads itself alone. At last the most frequent body of each cluster
+    leads it: a damaged body, which was like no leader, may have drawn its sound one to it. Bodies that begin with
+    different tokens never share a cluster. Cost: distinct bodies times MAX_LEADERS at most.
     """
     order = sorted(counts, key=lambda body: -counts[body])
     leaders = _Leaders(likeness, least, _letter_counts(order))
@@ -79,7 +80,11 @@ def clusters(counts: Mapping[bytes, int], likeness: Likeness, least: float) -> d
             break
         if not any(likeness(body, leaders.bodies[i]) >= least for i, _ in leaders.candidates(k, body)):
             leaders.add(k, body)
-    return {body: leaders.nearest(k, body) or body for k, body in enumerate(order)}
+    found = {body: leaders.nearest(k, body) or body for k, body in enumerate(order)}
+    elected: dict[bytes, bytes] = {}
+    for body in order:
+        elected.setdefault(found[body], body)
+    return {body: elected[found[body]] for body in order}
 
 
 def _letter_counts(bodies: Sequence[bytes]) -> Array:

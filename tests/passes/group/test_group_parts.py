@@ -62,7 +62,8 @@ def slow_clusters(counts: dict[bytes, int], least: float) -> dict[bytes, bytes]:
     for body in order:
         if nearest(body, leaders, likeness, least) is None:
             leaders.append(body)
-    return {body: nearest(body, leaders, likeness, least) or body for body in order}
+    found = {body: nearest(body, leaders, likeness, least) or body for body in order}
+    return {body: next(other for other in order if found[other] == found[body]) for body in order}
 
 
 @given(st.dictionaries(TEXTS.filter(bool), st.integers(1, 3), max_size=20), st.sampled_from([0.0, 0.3, 0.7, 1.0]))
