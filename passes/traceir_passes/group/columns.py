@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import traceir as tir
+from traceir_passes.group.split import SPLITS
 from traceir_passes.group.stack import DIRECTIONS, EVIDENCE
 from traceir_passes.group.steps import PHASES
 
@@ -27,6 +28,13 @@ WRITES: Final = (
         values=BASES,
         null="in no layer",
         doc="How an op's layer is known: by its launch, from device structure, or from time alone.",
+    ),
+    tir.Annotation(
+        "group.split",
+        dtype="enum",
+        values=SPLITS,
+        null="in no layer, no product, or nothing says that its weight is split over ranks",
+        doc="How tensor parallelism splits the weight: by rows, if a reduction completes the output, else by columns.",
     ),
     tir.Annotation(
         "group.evidence",

@@ -17,6 +17,7 @@ from traceir_passes.group.layers import all_layers
 from traceir_passes.group.modules import module_stacks
 from traceir_passes.group.outside import label_edges
 from traceir_passes.group.report import GroupReport, build_report
+from traceir_passes.group.split import splits
 from traceir_passes.group.stack import Stack, joined
 from traceir_passes.group.tokens import LaneWork, event_tokens, lane_works
 from traceir_passes.group.write import write_trees
@@ -162,7 +163,8 @@ class Group(tir.Pass):
         names: list[str] = []
         label_edges(works, stacks, member, labels, names)
         out = write_trees(module, tokens, stacks, layers, found, member, labels, names)
-        out = out.with_columns({"group.basis": _basis(module, stacks, guessed)})
+        split = splits(out, tokens, names, labels)
+        out = out.with_columns({"group.basis": _basis(module, stacks, guessed), "group.split": split})
         return out.with_columns(
             {"group.reason": np.array([REASONS.index(reason) if reason else -1], np.int16)}, "module"
         )

@@ -50,8 +50,9 @@ def label_layer(tokens: bytes, *, backward: bool = False) -> tuple[list[str], li
     if first is None or last is None:
         post = _feed_forward(body, 0)
     else:
-        _before(body, first)
-        post = _after(body, last + 1)
+        latent = _before(body, first)
+        post = _after(body, last + 1, latent=latent)
+    _modulated(body)
     _auxiliary(body)
     labels = [
         ROLES[letter].replace("-", "_") if label == "comm" else label or "misc"
@@ -89,12 +90,18 @@ def _attention(body: _Body) -> tuple[int | None, int | None]:
     return None, None
 
 
-def _before(body: _Body, attention: int) -> None:
-    """Norm and projections before the attention."""
+def _before(body: _Body, attention: int) -> bool:
+    """Norm and projections before the attention; whether it is latent attention, which has norms between them."""
     gemms = body.where("g", 0, attention)
     first = gemms[0] if gemms else attention
     _norm(body, 0, first, "input_norm")
-    if len(gemms) == 3 and "n" not in body.text[gemms[0] : gemms[-1]]:
+    between = body.where(_NORM, first, gemms[-1]) if gemms else []
+    latent = bool(between) and body.text[attention] != "L"
+    if body.text[attention] == "L":
+        body.put(gemms, "in_proj")
+    elif latent:
+        _latent(body, gemms, between)
+    elif len(gemms) == 3:
         for k, label in zip(gemms, ("q_proj", "k_proj", "v_proj"), strict=True):
             body.labels[k] = label
     else:
@@ -104,6 +111,14 @@ def _before(body: _Body, attention: int) -> None:
     for k in norms:  # per-head norms read a strided slice, which is copied first
         if body.text[k - 1] == "y" and body.labels[k - 1] is None:
             body.labels[k - 1] = "qk_norm"
+    return latent
+
+
+def _latent(body: _Body, gemms: list[int], norms: list[int]) -> None:
+    """Latent attention: what compresses, norms of that, and what expands it to heads."""
+    body.put([k for k in gemms if k < norms[0]], "qkv_a_proj")
+    body.put(norms, "qkv_a_norm")
+    body.put([k for k in gemms if k > norms[0]], "qkv_b_proj")
 
 
 def _norm(body: _Body, start: int, stop: int, label: str) -> None:
@@ -118,17 +133,21 @@ def _norm(body: _Body, start: int, stop: int, label: str) -> None:
     body.put(norms, label)
 
 
-def _after(body: _Body, start: int) -> int:
+def _after(body: _Body, start: int, *, latent: bool) -> int:
     """Output projection, second norm and feed-forward part; where the feed-forward block begins."""
     text = body.text
     gemms = body.where("g", start, len(text))
     if not gemms:
         return _feed_forward(body, start)
+    if "L" in text[:start]:  # a gated norm follows a linear attention
+        body.put(body.where(_NORM, start, gemms[0]), "attn_norm")
     norm = next((k for k in body.where(_NORM, start, len(text)) if k > gemms[0]), None)
     stop = norm if norm is not None else gemms[0] + 1
     act = next((k for k in range(start, len(text)) if text[k] in "aM"), len(text))
     outs = [k for k in gemms if k < min(stop, act)]
-    body.put(outs or gemms[:1], "o_proj")
+    if latent and len(outs) > 1:
+        body.put(outs[:-1], "v_b_proj")
+    body.put([k for k in outs or gemms[:1] if body.labels[k] is None], "o_proj")
     return _feed_forward(body, norm if norm is not None else (outs or gemms[:1])[-1] + 1)
 
 
@@ -184,6 +203,18 @@ def _dense(body: _Body, start: int, prefix: str) -> None:
     body.put(after, prefix + "down_proj")
     if after:
         body.put(body.where("e", act, after[0]), "activation")
+
+
+def _modulated(body: _Body) -> None:
+    """An elementwise kernel between a norm and the product it feeds, in both halves of a layer: scale and shift."""
+    text = body.text
+    found = [
+        k
+        for k in range(1, len(text) - 1)
+        if text[k] == "e" and text[k - 1] == "n" and text[k + 1] == "g" and body.labels[k] is None
+    ]
+    if {body.labels[k - 1] for k in found} == {"input_norm", "post_norm"}:
+        body.put(found, "modulation")
 
 
 def _auxiliary(body: _Body) -> None:

@@ -56,6 +56,38 @@ def test_tensor_parallel_layers_end_with_their_reduction() -> None:
     assert found(grouped(tape.module())) == [truth(tape)]
 
 
+@pytest.mark.parametrize(
+    ("body", "split"),
+    [
+        (TP, ". column . . . row . . column . row ."),
+        ("ngAgXGngagXG", ". column . row . . . column . row . ."),
+        ("nggnngpkgAggRnrMMcR", ". . . . . column . . column . . row . . . column row . ."),
+        (DENSE, ". . . . . . . . . ."),
+        ("FgpkAgFgag", ". column . . . row . column . row"),
+    ],
+    ids=["all-reduce", "sequence-parallel", "latent-experts", "alone", "fused"],
+)
+def test_products_are_split_as_reductions_say(body: str, split: str) -> None:
+    """By rows what a reduction completes, by columns what feeds that; and no more than that is said."""
+    tape = once([body] * 6, head="ER", tail="ngGZ")
+    module = grouped(tape.module())
+    values = module.text("group.split")
+    for layer in found(module)[0][:-1]:
+        assert [values[module.row_of(id)] or "." for id in layer] == split.split()
+    assert {values[module.row_of(k)] for k, layer in enumerate(tape.truth) if layer < 0} == {None}
+
+
+def test_gradients_that_are_reduced_split_nothing() -> None:
+    """Reductions in backward layers are of data parallelism, or of what entered the layer."""
+    tape = Tape()
+    tape.add("E")
+    tape.layers([FORWARD] * 8, 0, tag="forward")
+    tape.add("ngSSgg")
+    tape.layers([BACKWARD + "R"] * 8, 8, tag="bwd")
+    tape.add("EOO")
+    assert set(grouped(tape.module()).text("group.split")) == {None}
+
+
 def test_post_norm_layers_begin_after_the_norm() -> None:
     """Where the norm ends a layer, the repeat itself tells that a layer begins with its projections."""
     tape = once([POST] * 6, head="EEeEend", tail="gan")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import tomllib
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from traceir_passes.group.similarity import (
     periods,
 )
 from traceir_passes.group.steps import marked_steps, phase_of
+from traceir_passes.group.tokens import TOKENS
 
 TEXTS = st.text("abcd", max_size=30).map(str.encode)
 
@@ -170,12 +173,44 @@ def test_repeats_are_primitive_and_stay_in_their_stretch() -> None:
             "moe_combine all_reduce",
         ),
         ("nggggSgg", "input_norm q_proj k_proj v_proj attn_score attention attn_value o_proj"),
+        (
+            "nggnnpkgAggngag",
+            "input_norm qkv_a_proj qkv_a_proj qkv_a_norm qkv_a_norm rope kv_store qkv_b_proj attention v_b_proj o_proj "
+            "post_norm gate_up_proj activation down_proj",
+        ),
+        (
+            "ngnggpkAggnrMMc",
+            "input_norm qkv_a_proj qkv_a_norm qkv_b_proj qkv_b_proj rope kv_store attention v_b_proj o_proj "
+            "post_norm route gate_up_proj down_proj moe_combine",
+        ),
+        (
+            "nggLLngngag",
+            "input_norm in_proj in_proj attention attention attn_norm o_proj "
+            "post_norm gate_up_proj activation down_proj",
+        ),
+        (
+            "negpAgenegage",
+            "input_norm modulation qkv_proj rope attention o_proj misc post_norm modulation gate_up_proj activation "
+            "down_proj misc",
+        ),
         ("ngxAgngg", "input_norm qkv_proj qkv_proj attention o_proj post_norm gate_up_proj down_proj"),
     ],
 )
 def test_labels_follow_from_places(tokens: str, labels: str) -> None:
     """Each op's label follows from its place in its layer."""
     assert " ".join(label_layer(tokens.encode())[0]) == labels
+
+
+@given(st.text("".join(TOKENS.values()), min_size=1, max_size=40), st.booleans())
+def test_labels_are_those_of_the_list(tokens: str, backward: bool) -> None:
+    """Or a role's word, of what only communicates, and in backward layers."""
+    text = resources.files("traceir_passes.group").joinpath("labels.toml").read_text("utf-8")
+    listed = {label for part in tomllib.loads(text).values() for label in part}
+    words = {role.replace("-", "_") for role in TOKENS}
+    labels = label_layer(tokens.encode(), backward=backward)[0]
+    outside = [label_outside(tokens.encode(), before=before) for before in (True, False)]
+    for label in (*labels, *(label for part in outside for label in part if label is not None)):
+        assert label in listed or label.removesuffix("_backward") in words
 
 
 def test_blocks_of_a_layer() -> None:
