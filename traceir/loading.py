@@ -80,9 +80,13 @@ def load(
     if name != "-" and Path(name).exists() and not Path(name).is_file():
         raise UsageError(f"The input {name} is no regular file; pipe it in and name it -, as in: cat trace | … -.")
     chosen = _sniff(_head(name), registry) if frontend is None else registry.find("frontends", frontend)
-    reader = chosen()
-    reader.use_registry(registry)
-    module: Module = reader.load(name, progress)
+    try:
+        reader = chosen()
+        reader.use_registry(registry)
+        module: Module = reader.load(name, progress)
+    except SystemExit as error:  # a library does not exit, and neither does who only asked it to read
+        who = f"the frontend {chosen.word}"
+        raise InputError(f"The input {name} cannot be read: {who} failed: {_told(error)}") from error
     return module
 
 
@@ -128,10 +132,15 @@ def _score(cls: type[Frontend], head: Head, name: str, registry: Registry) -> fl
     """How sure a frontend is; one that fails at it knows nothing, and stops nobody else."""
     try:
         return cls.sniff(head)
-    except Exception as error:  # a plug-in may fail in any way
-        said = f"{type(error).__name__}: {error}".rstrip(".")
-        registry.leave_out("frontends", name, f"The frontend {name} cannot tell what it reads: {said}.")
+    except (Exception, SystemExit) as error:  # a plug-in may fail in any way
+        registry.leave_out("frontends", name, f"The frontend {name} cannot tell what it reads: {_told(error)}")
         return 0
+
+
+def _told(error: BaseException) -> str:
+    from traceir.passing.words import said
+
+    return said(error)
 
 
 def _one_trace(name: str) -> str:

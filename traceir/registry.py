@@ -210,6 +210,11 @@ class Registry:
         for other in GROUPS:
             known = self.entries[other].get(entry.name) if _space(other) == _space(group) else None
             if known is not None and (other != group or known.target != entry.target):
+                if known.provider == entry.provider:
+                    raise UsageError(
+                        f"The name {entry.name!r} is brought twice by {entry.provider}; give one of the classes "
+                        "another name, or add the file once."
+                    )
                 raise UsageError(
                     f"The name {entry.name!r} is brought by both {known.provider} and {entry.provider}; "
                     + ("choose another one." if known.provider == _OWN else "uninstall one of them.")
@@ -239,10 +244,11 @@ class Registry:
             group = "instruments" if issubclass(value, Instrument) else group
             if group is None:
                 continue
-            if group != "frontends" and (sentence := wrong_word(value)):
-                raise UsageError(f"The plug-in file {path} cannot be used: {sentence}")
-            name = value.word if group == "frontends" else value.name()  # type: ignore[attr-defined]
-            self.add(group, Entry(name, value, value.summary(), str(path), group))  # type: ignore[attr-defined]
+            wrong = None if group == "frontends" else _answer(value, "name", path) and wrong_word(value)
+            if wrong:
+                raise UsageError(f"The plug-in file {path} cannot be used: {wrong}")
+            name = value.word if group == "frontends" else _answer(value, "name", path)  # type: ignore[attr-defined]
+            self.add(group, Entry(name, value, _answer(value, "summary", path), str(path), group))
             names.append(name)
         if not names:
             raise UsageError(f"The plug-in file {path} defines no pass, no frontend and no instrument.")
@@ -275,6 +281,17 @@ class Registry:
                 self._leave_out(f"The {WORDS[group]} {str(error)[:-1]}, so it is left out.", entry.provider)
             else:
                 yield name, found
+
+
+def _answer(cls: Any, method: str, path: str | Path) -> str:
+    """What a class of a file says of itself; UsageError, naming all three, if it cannot."""
+    try:
+        answer: str = getattr(cls, method)()
+    except (Exception, SystemExit) as error:  # the user's own code may fail in any way
+        raise UsageError(
+            f"The plug-in file {path} cannot be used: The {method}() of the class {cls.__name__} fails: {_told(error)}."
+        ) from error
+    return answer
 
 
 def _mistakes(found: Any) -> tuple[str, ...]:
@@ -346,7 +363,9 @@ def _other_api(wanted: str) -> str:
 
 def _told(error: BaseException) -> str:
     """An error in one line, without a full stop."""
-    return _line(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__).rstrip(".")
+    from traceir.passing.words import said
+
+    return _line(said(error)).rstrip(".")
 
 
 def _line(text: str) -> str:
@@ -354,7 +373,18 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _beside(path: Path, failure: BaseException) -> str:
+    """What to do about a module that lies beside a file, where Python does not look for it."""
+    name = (failure.name or "").partition(".")[0] if isinstance(failure, ModuleNotFoundError) else ""
+    found = [path.parent / f"{name}.py", path.parent / name] if name else []
+    if not any(place.exists() for place in found):
+        return ""
+    return f"; {name} lies beside it, where nobody looks: put the folder {path.parent} on PYTHONPATH, or install both"
+
+
 def _import_file(path: Path) -> ModuleType:
+    if path.is_dir():
+        raise UsageError(f"The plug-in {path} is a folder; name a Python file, or install the folder as a package.")
     if not path.is_file():
         raise UsageError(f"The plug-in file {path} does not exist.")
     # Two files of one stem are two modules: their classes find their own names in sys.modules.
@@ -375,5 +405,7 @@ def _import_file(path: Path) -> ModuleType:
         raise UsageError(f"The plug-in file {path} {_other_api(wanted)}.") from failure
     if failure is not None:
         sys.modules.pop(name, None)
-        raise UsageError(f"The plug-in file {path} cannot be imported: {_told(failure)}.") from failure
+        raise UsageError(
+            f"The plug-in file {path} cannot be imported: {_told(failure)}{_beside(path, failure)}."
+        ) from failure
     return module

@@ -27,7 +27,7 @@ def test_a_value_is_traced_to_its_pass_and_what_that_read(capsys: pytest.Capture
     assert lines[6].startswith("    fused=third: ")
     assert lines[8] == "  from id, ts, dur, kind, lane, live of the events, and:"
     assert '    infer.role = "all-reduce" (by infer)' in lines
-    assert "    coll.library: a column of table:collectives (by collectives)" in lines
+    assert '    coll.library = "nccl" (of row 1 of table:collectives, by collectives)' in lines
     assert "    tree.steps: not there" in lines
 
 
@@ -43,6 +43,72 @@ def test_an_event_stands_for_the_regions_and_the_lane_around_it(capsys: pytest.C
     named = asked(capsys, "--passes", "group", "@layer.3", "group.confidence")
     assert named[0] == "@stack.0.layer.3 : layer of the tree layers, 15 events"
     assert named[3] == "    Here it is null: not a stack"
+
+
+def test_what_a_pass_read_of_regions_and_tables_is_that_of_the_event(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the regions that it lies in and the rows that it is linked to; where it is in none, that is said."""
+    inside = asked(capsys, "--passes", "group,overlap", "%5196", "overlap.exposed")
+    assert '    group.mark_text = "ProfilerStep#0" (of @step.0, by group)' in inside
+    outside = asked(capsys, "--passes", "group,overlap", "%5172", "overlap.exposed")
+    assert (
+        "    coll.library: a column of table:collectives, no row of which refers to the event (by collectives)"
+        in outside
+    )
+    read = asked(capsys, "--passes", "group,collectives", "%5196", "coll.kind")
+    assert "    group.partial = false (of @stack.0.layer.0.attention, by group)" in read
+    assert '    group.direction = "forward" (of @stack.0, by group)' in read
+    nowhere = asked(capsys, "--passes", "group,collectives", "%5172", "coll.kind")
+    assert "    group.direction: the event lies in no region of the tree layers (by group)" in nowhere
+
+
+def test_arguments_are_among_what_was_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are no column, and where they stand in the source goes without saying."""
+    lines = asked(capsys, "%5196", "coll.kind")
+    [read] = [line for line in lines if line.startswith("  from ")]
+    assert read.endswith(" of the events, the source's arguments, and:")
+    assert "offset" not in read
+    assert not any("args" in line for line in lines)
+
+
+def test_a_column_of_a_table_is_explained_by_the_rows_that_refer_to_the_event(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With what else is in the row; gaps on both sides, on the device and on the lane."""
+    lines = asked(capsys, "%5196", "gaps.class")
+    assert lines[0].startswith("%5196 = dev.kernel(")
+    values = [line for line in lines if line.startswith("  gaps.class = ")]
+    assert values[0] == '  gaps.class = "queue_latency" (row 11 of table:gaps, by gaps.next)'
+    assert [line.rpartition(" ")[2] for line in values] == ["gaps.next)", "gaps.prev)", "gaps.next)", "gaps.prev)"]
+    assert lines[2].startswith('    beside gaps.level = "device", gaps.device = 0, gaps.start = 1948037 ns, ')
+    assert "    Cause of the gap." in lines
+    assert "  by gaps (pass 5 of 5)" in lines
+    assert "    tree.steps = @step.0 (of %5196, by group)" in lines
+    null = asked(capsys, "%5196", "gaps.blame")
+    assert "    Where it is null: none is known or looked for, or the gap is not above min_gap" in null
+
+
+def test_a_row_that_the_event_refers_to_is_its_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """A collective has its first event, and each of its events the collective; it is one row."""
+    lines = asked(capsys, "%5196", "coll.algorithm")
+    assert lines[1] == '  coll.algorithm = "ring" (row 1 of table:collectives, by coll.instance)'
+    assert lines[2].startswith('    beside coll.event = %5196, coll.library = "nccl", ')
+    assert not any(line.startswith("  coll.algorithm") for line in lines[2:])
+
+
+def test_of_very_many_rows_the_first_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And the rest counted."""
+    path = tmp_path / "a.tir"
+    rows = "".join(f"    %7 {number}\n" for number in range(8))
+    path.write_text(
+        '#[traceir "1"]\nmodule @m {\n  lane @g : dev.stream;\n  column pair.of : table:pair<id>;\n'
+        '  column pair.cost : table:pair<i64, ns>;\n  %7 = dev.kernel("k") @g [0 +5];\n'
+        f"  table pair [pair.of pair.cost] {{\n{rows}  }}\n}}\n"
+    )
+    assert main(["why", "%7", "pair.cost", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "  pair.cost = 0 ns (row 0 of table:pair, by pair.of)"
+    assert sum(line.startswith("  pair.cost = ") for line in lines) == 5
+    assert "  and so on in 3 further rows" in lines
 
 
 def test_a_value_of_the_module_has_no_other_place(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,10 +243,24 @@ def test_a_text_that_records_its_passes_is_explained_as_it_stands(
         (["x", "overlap.exposed"], "The event 'x' is no id; write it as %8812."),
         (["%5196", "ts"], "The column ts is what the source recorded; no pass wrote it."),
         (
-            ["%5196", "gaps.class"],
+            ["@step.0", "gaps.class"],
             "The column gaps.class is one of table:gaps, not of events, regions, lanes or the module; "
+            "name an event that it speaks of, as %8812, or print the table with --emit tir.",
+        ),
+        (
+            ["%5196", "overlap.busy_ns"],
+            "The column overlap.busy_ns is one of table:overlap, not of events, regions, lanes or the module; "
             "print the table with --emit tir.",
         ),
+        (
+            ["%5172", "coll.library"],
+            "No row of table:collectives refers to the event %5172 (by coll.instance or coll.event).",
+        ),
+        (
+            ["@step.0", "overlap.exposed"],
+            "The column overlap.exposed is one of events, and @step.0 is none; name an event, as %8812.",
+        ),
+        (["@step.0", "live"], "The column live is one of events, and @step.0 is none; name an event, as %8812."),
         (
             ["@layer.99", "group.confidence"],
             "The tree layers has no region layer.99; did you mean layer.9, layer.29, layer.19, layer.8 or layer.7.",

@@ -119,6 +119,35 @@ class TestViews:
         assert [event.id for event in small().event(small().row_of(2)).ancestors] == [1, 0]
         assert (kernel.args, kernel.field("grid")) == ({}, None)
 
+    @pytest.mark.parametrize("row", [-1, 5, 10**9])
+    def test_a_row_that_is_not_there_is_no_event(self, row: int) -> None:
+        """Neither from the end nor beyond it."""
+        with pytest.raises(IndexError, match=rf"has no row {row}: rows run from 0 to 4; row_of gives the row of an id"):
+            small().event(row)
+        with pytest.raises(IndexError, match="has no row 0: it has none"):
+            small().window(np.zeros(5, bool)).event(0)
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("ts", "The column ts holds no texts; compare its numbers."),
+            ("parent", "The column parent holds no texts; compare its numbers."),
+            ("kind", "The column kind holds positions in the module's kinds; ask is_kind."),
+            ("overlap.exposed", "The column overlap.exposed is of dtype i64 and holds no texts; compare its numbers."),
+            ("new.share", "The column new.share holds no texts; compare its numbers."),
+        ],
+    )
+    def test_texts_are_looked_for_where_there_are_some(self, name: str, message: str) -> None:
+        """Numbers are no codes of texts, declared or as yet undeclared; names are."""
+        item = annotate(small(), Annotation("overlap.exposed"), {3: 7}).with_columns({"new.share": np.zeros(5)})
+        item = item.with_texts("new.word", ["a", None, "b", "a", None])
+        for ask in (lambda: item.is_in(name, ["a"]), lambda: item.text(name)):
+            with pytest.raises(SchemaError) as error:
+                ask()
+            assert str(error.value) == message
+        assert item.is_in("name", ["gemm"]).tolist() == [False, False, False, True, False]
+        assert item.is_in("new.word", ["a"]).tolist() == [True, False, False, True, False]
+
     def test_selection_by_kind_lane_and_mask(self) -> None:
         """Criteria combine; a dialect's name stands for its kinds; rows and masks say the same."""
         item = small()

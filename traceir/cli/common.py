@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
-from traceir.errors import UsageError
+from traceir.errors import PassError, UsageError
 from traceir.ir import Module
 from traceir.loading import load
+from traceir.passing import PassManager
 from traceir.passing.pipeline import parse_items
+from traceir.passing.words import said
 from traceir.printers import Printer, Style
 from traceir.registry import Group, Registry
 
@@ -30,9 +32,17 @@ def registry(arguments: argparse.Namespace) -> Registry:
     for sentence in found.broken:
         print(f"traceir: {sentence}", file=sys.stderr)
     with aside():
-        for path in arguments.plugin:
+        for path in plugin_files(arguments):
             found.add_file(path)
     return found
+
+
+def plugin_files(arguments: argparse.Namespace) -> list[str]:
+    """The files of `--plugin`, each once, however often and by whichever way it is named."""
+    files: dict[str, str] = {}
+    for path in arguments.plugin:
+        files.setdefault(os.path.realpath(path), path)
+    return list(files.values())
 
 
 @contextmanager
@@ -40,6 +50,24 @@ def aside() -> Iterator[None]:
     """Send what foreign code prints (plug-ins, passes, frontends) to standard error: the product alone is on output."""
     with redirect_stdout(sys.stderr):
         yield
+
+
+@contextmanager
+def named(who: str) -> Iterator[None]:
+    """Name whose foreign code it is that asked to leave the program, which nobody may but the command line."""
+    try:
+        yield
+    except SystemExit as error:
+        raise PassError(f"{who} failed: {said(error)}") from error
+
+
+def manager(text: str, known: Registry, **settings: Any) -> PassManager:
+    """A manager for a pipeline that somebody asked for now, so that what its options name has to be there."""
+    found = PassManager.parse(text, registry=known, **settings)
+    for item in found.passes:
+        if item.name() not in found.disabled:
+            type(item).ready(item)  # an option of that name would hide the method
+    return found
 
 
 def printer(text: str, known: Registry) -> Printer:

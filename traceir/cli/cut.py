@@ -9,7 +9,7 @@ import attrs
 
 from traceir import windows
 from traceir.cli import common
-from traceir.cli.output import check_output, writing
+from traceir.cli.output import check_outputs, writing
 from traceir.errors import UsageError
 from traceir.ir.window import without_dead
 from traceir.passing import PassManager
@@ -21,10 +21,10 @@ _FORMATS = {".json": "chrome", ".json.gz": "chrome", ".tir": "tir", ".tir.gz": "
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command: the events that the window names, with the calls that launched them and what encloses those."""
-    check_output(arguments.output, arguments.input)
+    check_outputs(arguments.input, ("output", arguments.output))
     registry = common.registry(arguments)
     printer = _printer(arguments, registry.find("printers", _format(arguments.output)))
-    asked = None if arguments.passes is None else PassManager.parse(arguments.passes, registry=registry)
+    asked = None if arguments.passes is None else common.manager(arguments.passes, registry)
     module = without_dead(common.read(arguments, registry))
     # A text that records passes has their regions, which other passes would replace.
     manager = asked or PassManager.parse("" if module.passes else "group", registry=registry)
@@ -36,7 +36,7 @@ def execute(arguments: argparse.Namespace) -> int:
     # redaction looks at it, since a pseudonym keeps the role.
     small = (after if arguments.redact else module).window(windows.closed(module, chosen.rows))
     source = InputInfo(arguments.input, module.source.frontend if module.source else "", len(module))
-    with writing(arguments.output) as out:
+    with writing(arguments.output) as out, common.named(f"The printer {printer.name()}"):
         printer.write(Result(small, {}, (source,)), out, common.style(arguments, out))
     common.note(arguments, f"{len(small)} of {len(module)} events are in {arguments.output}.")
     return 0

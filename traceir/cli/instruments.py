@@ -1,23 +1,16 @@
-"""Instruments from the flags of the command line, and the file that they log to."""
+"""Instruments from the flags of the command line."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import attrs
-
-from traceir import __version__
 from traceir.cli import common
+from traceir.cli.log import Log
 from traceir.errors import UsageError
-from traceir.ir import Module
-from traceir.passing import Instrument, PassContext
-from traceir.passing.base import Pass
+from traceir.passing import Instrument
 from traceir.passing.instruments.printing import ALL
 from traceir.passing.pipeline import parse_items
 from traceir.registry import Registry, nearest
@@ -87,45 +80,13 @@ def _verifiers(
     return found
 
 
-@attrs.define(eq=False)
-class Log(Instrument):
-    """Notes which passes ran, so that the figures of other instruments can be put beside them."""
+def files(instruments: Sequence[Instrument]) -> Iterator[tuple[str, str]]:
+    """What instruments may write besides the log, as (what it is, path)."""
+    from traceir.passing.instruments import Reproducer
 
-    rows: list[dict[str, Any]] = attrs.field(factory=list, init=False)
-    left_out: list[dict[str, str]] = attrs.field(factory=list, init=False)
-
-    def before(self, item: Pass, module: Module) -> None:
-        """Begin a row."""
-        self.rows.append({"pass": item.name(), "text": item.text(every=True), "failed": False})
-
-    def begin(self, module: Module, context: PassContext) -> None:
-        """Start anew."""
-        self.rows.clear()
-
-    def failed(self, item: Pass, module: Module, error: Exception) -> None:
-        """Note that it failed."""
-        self.rows[-1] |= {"failed": True, "error": str(error)}
-
-    def skipped(self, item: Pass, reason: str) -> None:
-        """Note what did not run."""
-        self.left_out.append({"pass": item.name(), "reason": reason})
+    for one in instruments:
+        if isinstance(one, Reproducer) and one.path is not None:
+            yield "reproducer", one.path
 
 
-def write_log(path: str, instruments: Sequence[Instrument]) -> None:
-    """Write what the instruments noted, one object for each pass that ran; UsageError if that cannot be done."""
-    log = next(one for one in instruments if isinstance(one, Log))
-    figures = [one.figures() for one in instruments]
-    passes = []
-    for row, *more in zip_longest(log.rows, *figures, fillvalue={}):
-        merged = dict(row)
-        for one in more:
-            merged |= one
-        passes.append(merged)
-    whole = {"schema": "traceir.log/1", "traceir": __version__, "passes": passes, "skipped": log.left_out}
-    try:
-        Path(path).write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    except OSError as error:
-        raise UsageError(f"The log {path} cannot be written: {error.strerror or error}.") from error
-
-
-__all__ = ["chosen", "write_log"]
+__all__ = ["chosen", "files"]

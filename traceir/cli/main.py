@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import itertools
 import os
 import sys
 import tempfile
@@ -21,20 +22,29 @@ COMMANDS = {
     "info": "show what a trace holds: lanes, kinds of event, and its health",
     "why": "say where a value comes from: the pass, its options, and what it read",
     "passes": "list the passes, or show one with its options",
+    "instruments": "list the instruments that can watch a run, or show one with its options",
+    "printers": "list the formats that can be written, or show one with its options",
     "frontends": "list the formats that can be read",
+    "roles": "say which role a kernel's name has and which rule gives it, or list the rules",
     "plugins": "list who brings passes and formats, or check that all of them can be loaded",
     "new-pass": "write the skeleton of a pass, with its test",
 }
-_MODULES = {"print": "run", "new-pass": "new_pass"}
+_MODULES = {"print": "run", "new-pass": "new_pass", "instruments": "passes", "printers": "passes"}
 EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 2, 5, 130
 _BRACED = ("--passes", "--emit", "--instrument")
 """Flags whose texts have braces, which a shell may have expanded."""
+_ALL_REMARKS = "--remarks=all"
+"""What a bare `--remarks` stands for."""
 
 
 class _Parser(argparse.ArgumentParser):
     """A parser that knows what a pipeline looks like when a shell has made several words of it."""
 
     _words: Sequence[str] = ()
+
+    def __init__(self, **settings: Any) -> None:
+        # An abbreviation would break when a flag comes that begins like it, and --remark would take the input.
+        super().__init__(**settings, allow_abbrev=False)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Remember the words for what is wrong with them."""
@@ -43,7 +53,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, or what made it so."""
-        super().error(_expanded(self._words) or message)
+        super().error(_expanded(self._words) or _parted(self._words) or message)
 
 
 def _expanded(words: Sequence[str]) -> str | None:
@@ -56,6 +66,14 @@ def _expanded(words: Sequence[str]) -> str | None:
                 f"{' '.join(pair)} reads as if your shell expanded the braces: quote the text, as in "
                 f"{flag} 'name{{key=value}}'"
             )
+    return None
+
+
+def _parted(words: Sequence[str]) -> str | None:
+    """What to say of `--remarks missed`, where the kind is taken for the input; None if there is no such thing."""
+    for flag, kind in itertools.pairwise(words):
+        if flag == _ALL_REMARKS and kind in ("all", "note", "missed"):
+            return f"write --remarks={kind}: after a bare --remarks stands the input"
     return None
 
 
@@ -79,12 +97,14 @@ def _run_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--passes", metavar="PIPELINE", help="the passes, as in 'group,overlap{versus=any}' (default: default)"
     )
+    _role_table_argument(one)
     _emit_arguments(one)
 
 
 def _print_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("input", metavar="INPUT", help="a trace file, or - for standard input")
     one.add_argument("--passes", metavar="PIPELINE", default="", help="passes to run first (default: none)")
+    _role_table_argument(one)
     _emit_arguments(one)
 
 
@@ -142,7 +162,7 @@ def _manager_arguments(one: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         action="append",
         default=[],
-        help="a further instrument with its options, as 'print{passes=group,window=layer.3}'",
+        help="a further instrument (see traceir instruments) with its options, as 'print{passes=group,window=layer.3}'",
     )
     one.add_argument("--log", metavar="FILE", help="write what the instruments noted of each pass as JSON")
 
@@ -209,13 +229,28 @@ def _list_arguments(one: argparse.ArgumentParser) -> None:
 
 def _passes_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("action", nargs="?", choices=("list", "show"), default="list", help="list all, or show one")
-    one.add_argument("name", nargs="?", help="the pass to show")
+    one.add_argument("name", nargs="?", help="the one to show")
     _list_arguments(one)
 
 
 def _plugins_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("action", nargs="?", choices=("list", "check"), default="list", help="list all, or check all")
     _list_arguments(one)
+
+
+def _role_table_argument(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--roles", metavar="FILE", help="a TOML file of role rules that come before the built-in ones")
+
+
+def _roles_arguments(one: argparse.ArgumentParser) -> None:
+    actions = one.add_subparsers(dest="action", metavar="ACTION", required=True)
+    explain = actions.add_parser("explain", help="say how names come to their roles", description="Explain names.")
+    explain.add_argument("names", metavar="NAME", nargs="+", help="a kernel's name; quote it")
+    listed = actions.add_parser("list", help="list the rules in the order in which they are tried")
+    listed.add_argument("-v", "--verbose", action="store_true", help="list the libraries and examples of rules too")
+    for action in (explain, listed):
+        _role_table_argument(action)
+        _list_arguments(action)
 
 
 def _new_pass_arguments(one: argparse.ArgumentParser) -> None:
@@ -230,7 +265,10 @@ _ARGUMENTS = {
     "info": _info_arguments,
     "why": _why_arguments,
     "passes": _passes_arguments,
+    "instruments": _passes_arguments,
+    "printers": _passes_arguments,
     "frontends": _list_arguments,
+    "roles": _roles_arguments,
     "plugins": _plugins_arguments,
     "new-pass": _new_pass_arguments,
 }
@@ -239,7 +277,7 @@ _ARGUMENTS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 0 done, 2 usage, 3 input, 4 a pass, 5 internal, 130 interrupted."""
     # A bare --remarks would take the word behind it, which is the input.
-    given = ["--remarks=all" if word == "--remarks" else word for word in (sys.argv[1:] if argv is None else argv)]
+    given = [_ALL_REMARKS if word == "--remarks" else word for word in (sys.argv[1:] if argv is None else argv)]
     try:
         arguments = parser().parse_args(given)
     except SystemExit as stop:
@@ -257,7 +295,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         # Reading has its own sentences; what is left is an output that cannot take what is written.
         return _fail(_unwritable(error))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # foreign code may ask to leave, and must not make a success of it
         return _fail(error)
     return code
 
@@ -269,10 +307,13 @@ def _unwritable(error: OSError) -> Exception:
         return error
     with contextlib.suppress(OSError, ValueError):  # Python would try to flush again at exit, and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return UsageError(f"The output cannot be written: {error.strerror or error}.")
+    told = UsageError(f"The output cannot be written: {error.strerror or error}.")
+    for sentence in getattr(error, "__notes__", ()):
+        told.add_note(sentence)
+    return told
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     """The error's text; a caret below a pipeline keeps its lines."""
     return "\n".join(_line(part) for part in str(error).split("\n")) if "\n  " in str(error) else _line(str(error))
 
@@ -282,9 +323,10 @@ def _line(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def _fail(error: Exception) -> int:
+def _fail(error: BaseException) -> int:
     """Say what went wrong in one line on standard error; anything unforeseen leaves a report."""
     from traceir.errors import TraceirError
+    from traceir.passing.words import said
 
     if isinstance(error, TraceirError):
         print(f"traceir: {_message(error)}", file=sys.stderr)
@@ -294,10 +336,8 @@ def _fail(error: Exception) -> int:
     with tempfile.NamedTemporaryFile("w", prefix="traceir-", suffix=".txt", delete=False, encoding="utf-8") as report:
         report.write(f"traceir {__version__}, Python {sys.version}\n{sys.argv}\n\n")
         traceback.print_exception(error, file=report)
-    print(
-        f"traceir: An internal error occurred ({type(error).__name__}: {error}); the report is in {report.name}.",
-        file=sys.stderr,
-    )
+    told = _line(said(error)).removesuffix(".")
+    print(f"traceir: An internal error occurred ({told}); the report is in {report.name}.", file=sys.stderr)
     return EXIT_INTERNAL
 
 

@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,37 +16,66 @@ from typing import IO, TextIO, cast
 from traceir.errors import UsageError
 
 
-def check_output(path: str | None, source: str, what: str = "output") -> None:
-    """Refuse an output (or `what` else is written) that cannot be before the work is done, not after."""
-    if path is None or path == "-":
-        return
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise UsageError(f"The {what} {path} cannot be written: there is no folder {folder}.")
-    if Path(path).is_dir():
-        raise UsageError(f"The {what} {path} cannot be written: it is a folder.")
-    if source != "-" and Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
-        raise UsageError(f"The {what} {path} is the input itself; name another file.")
+def check_outputs(source: str, *outputs: tuple[str, str | None]) -> None:
+    """Refuse files that cannot be written, or of which one would take the place of the input or of another.
+
+    Said before the work is done, not after. Each is (what it is, path); no path, or `-` of the output, is no file.
+    """
+    known = [("input", source)] if source != "-" else []
+    for what, path in outputs:
+        if path is None or (path == "-" and what == "output"):
+            continue
+        if path == "-" or (what != "output" and _is_standard_output(path)):
+            raise UsageError(f"The {what} cannot go to standard output, which carries the product; name a file.")
+        folder = Path(path).parent
+        if not folder.is_dir():
+            raise UsageError(f"The {what} {path} cannot be written: there is no folder {folder}.")
+        if Path(path).is_dir():
+            raise UsageError(f"The {what} {path} cannot be written: it is a folder.")
+        for other, there in known:
+            if _same_file(path, there):
+                end = (
+                    "is the input itself; name another file"
+                    if other == "input"
+                    else f"is the {other} too; name two files"
+                )
+                raise UsageError(f"The {what} {path} {end}.")
+        known.append((what, path))
+
+
+def _is_standard_output(path: str) -> bool:
+    """Whether a path, such as `/dev/stdout`, is where standard output goes; a terminal may show several things."""
+    try:
+        there, out = os.stat(path), os.fstat(1)
+    except OSError:
+        return False
+    return os.path.samestat(there, out) and not stat.S_ISCHR(out.st_mode)
+
+
+def _same_file(one: str, other: str) -> bool:
+    if Path(one).exists() and Path(other).exists():
+        return Path(one).is_file() and Path(one).samefile(other)  # a device, such as a terminal, takes several
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 @contextlib.contextmanager
-def writing(path: str | None) -> Iterator[TextIO]:
+def writing(path: str | None, what: str = "output") -> Iterator[TextIO]:
     """Standard output, or a file that is complete or as it was: it is written beside and then put in place."""
     if path is None or path == "-":
         yield sys.stdout
         return
-    path = os.path.realpath(path)  # a link stays one
     special = Path(path).exists() and not Path(path).is_file()  # a device or a pipe cannot be replaced
-    beside = path if special else f"{path}.{os.getpid()}.part"
+    place = path if special else os.path.realpath(path)  # a link stays one; that to a pipe leads nowhere else
+    beside = place if special else f"{place}.{os.getpid()}.part"
     try:
         with _opened(beside, compressed=path.endswith(".gz")) as out:
             yield out
         if not special:
-            if Path(path).exists():
-                shutil.copymode(path, beside)
-            os.replace(beside, path)
+            if Path(place).exists():
+                shutil.copymode(place, beside)
+            os.replace(beside, place)
     except OSError as error:
-        raise UsageError(f"The output {path} cannot be written: {error.strerror or error}.") from error
+        raise UsageError(f"The {what} {path} cannot be written: {error.strerror or error}.") from error
     finally:
         if not special:
             Path(beside).unlink(missing_ok=True)

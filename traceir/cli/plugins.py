@@ -6,7 +6,9 @@ import argparse
 import sys
 from collections.abc import Iterator
 
+from traceir.cli import common
 from traceir.errors import UsageError
+from traceir.passing.words import said
 from traceir.registry import GROUPS, WORDS, Entry, Fault, Group, Registry
 
 EXIT_OK, EXIT_FAULTS = 0, 2
@@ -16,10 +18,10 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the command; 0, or for `check` 2 if anything cannot be used."""
     known = Registry.installed()
     if arguments.action == "check":
-        return _check(known, arguments.plugin)
+        return _check(known, common.plugin_files(arguments))
     for sentence in known.broken:
         print(f"traceir: {sentence}", file=sys.stderr)
-    for path in arguments.plugin:
+    for path in common.plugin_files(arguments):
         known.add_file(path)
     _list(known)
     return EXIT_OK
@@ -84,12 +86,14 @@ def _verdict(known: Registry, entry: Entry) -> tuple[bool, str]:
         summary = found.summary()
     except UsageError as error:
         return False, _line(str(error))
-    except Exception as error:  # a plug-in's class may fail in any way
-        return False, _line(f"it cannot say its name: {type(error).__name__}: {error}")
+    except (Exception, SystemExit) as error:  # a plug-in's class may fail in any way
+        return False, _line(f"it cannot say its name: {said(error)}")
     if name != entry.name:
         return False, f"its class calls itself {name!r}; the table of {entry.provider} has to use that name"
     if summary != entry.summary:
         return True, "its docstring begins otherwise than the summary in the table says"
+    if not summary:
+        return True, "it has no docstring, whose first line would say in lists what it does"
     return True, ""
 
 

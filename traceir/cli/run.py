@@ -10,8 +10,10 @@ import attrs
 import numpy as np
 
 from traceir.cli import common
-from traceir.cli.instruments import chosen, write_log
-from traceir.cli.output import check_output, writing
+from traceir.cli.instruments import chosen, files
+from traceir.cli.log import logged
+from traceir.cli.output import check_outputs, writing
+from traceir.cli.roles import with_roles
 from traceir.errors import InputError, UsageError
 from traceir.ir import Finding, Module
 from traceir.ir.health import DAMAGE
@@ -24,50 +26,84 @@ from traceir.printers import InputInfo, Printer, Result
 from traceir.registry import Registry
 from traceir.text.words import id_value
 
+_OF_A_RUN = ("timing", "diff", "statistics", "remarks", "print_after", "instrument", "log")
+"""The flags that ask for something of the passes as they run."""
 _AROUND_MOST = 200
 """How many events --around prints unless --limit says otherwise: a page or two of statements."""
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command; the pipeline and the format are checked before the input is read."""
-    check_output(arguments.output, arguments.input)
-    check_output(arguments.log, arguments.input, "log")
+    outputs = ("output", arguments.output), ("log", arguments.log)
+    check_outputs(arguments.input, *outputs)
     common.style(arguments, sys.stdout)
     registry = common.registry(arguments)
     with common.aside():
         printer = _with_flags(common.printer(arguments.emit, registry), arguments)
-        manager = _manager(arguments, arguments.passes if arguments.passes is not None else "default", registry)
+        passes = arguments.passes if arguments.passes is not None else "default"
+        manager = _manager(arguments, with_roles(passes, arguments.roles, registry), registry)
+        check_outputs(arguments.input, *outputs, *files(manager.instruments))
         module = common.read(arguments, registry)
         _refuse_damage(arguments, module.health)
         manager = _recorded_instead(arguments, module, registry) or manager
-        plan = manager.resolve(module) if arguments.dump_pipeline else []
     if arguments.dump_pipeline:
-        print(spell(plan, every=True))
-        return 0
+        return _dump(arguments, manager, module)
+    given = module
     source = InputInfo(arguments.input, module.source.frontend if module.source else "", len(module))
-    try:
+    with logged(arguments.log, manager.instruments):
         with common.aside():
-            module = manager.run(module)
-    finally:
-        if arguments.log is not None:
-            write_log(arguments.log, manager.instruments)
+            module = manager.run(given)
+        _say_what_is_not_there(arguments, manager, given)
+        _print(arguments, manager, module, printer, source)
+    return 0
+
+
+def _print(
+    arguments: argparse.Namespace, manager: PassManager, module: Module, printer: Printer, source: InputInfo
+) -> None:
+    """Write the product: the whole of what the passes made, or the part that the flags name."""
     # A window is one of what is printed: removed events are not in it unless they are asked for.
     printed = module if getattr(printer, "dead", False) or not _cuts(arguments) else without_dead(module)
-    windowed = _windowed(printed, printer, arguments, registry)
+    windowed = _windowed(printed, printer, arguments, manager.registry or Registry.default())
     with common.aside():
         reports = manager.reports(module) if windowed is module else {}
     result = Result(windowed, reports, (source,))
-    with writing(arguments.output) as out:
+    with writing(arguments.output) as out, common.named(f"The printer {printer.name()}"):
         printer.write(result, out, common.style(arguments, out))
+
+
+def _dump(arguments: argparse.Namespace, manager: PassManager, module: Module) -> int:
+    """Write the passes that would run, and nothing else."""
+    with common.aside():
+        plan = manager.resolve(module)[: arguments.stop_after]
+    _say_what_is_not_there(arguments, manager, module)
+    flags = {f"--{name.replace('_', '-')}": getattr(arguments, name) for name in _OF_A_RUN}
+    idle = [flag for flag, value in flags.items() if value not in (None, False, [])]
+    if idle:
+        common.note(arguments, f"Nothing runs with --dump-pipeline, so {_listed(idle)} did nothing.")
+    with writing(arguments.output) as out:
+        print(spell(plan, every=True), file=out)
     return 0
+
+
+def _say_what_is_not_there(arguments: argparse.Namespace, manager: PassManager, module: Module) -> None:
+    """Name what was to be left out of a pipeline that does not have it (nor needs it, which is an error before)."""
+    known = {item.name() for item in manager.passes} | {record.name for record in module.passes}
+    for name in dict.fromkeys(arguments.disable):
+        if name not in known:
+            common.note(arguments, f"The pipeline has no pass {name} to leave out.")
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _manager(
     arguments: argparse.Namespace, passes: str, registry: Registry, reproducing: dict[str, Any] | None = None
 ) -> PassManager:
-    return PassManager.parse(
+    return common.manager(
         passes,
-        registry=registry,
+        registry,
         insert=not arguments.no_insert,
         instruments=chosen(arguments, registry, reproducing),
         disabled=arguments.disable,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import attrs
+import numpy as np
 
 from traceir.cli import common
 from traceir.errors import UsageError
-from traceir.ir import Annotation, Module, Tree
+from traceir.ir import Annotation, Module, Tree, Written
 from traceir.ir.module import CORE
 from traceir.passing import Pass, PassManager
 from traceir.passing.options import options_of, spell
@@ -18,11 +22,17 @@ from traceir.text.words import id_text, id_value, symbol, unquote
 from traceir.units import count
 from traceir.windows.named import lane_row, region_row
 
+_CORE: Final = (*CORE, "edges")
+_ARGUMENTS: Final = ("offset", "length")
+"""Where in the source an event stands, which nobody reads but to decode its arguments."""
+_MOST_ROWS: Final = 5
+"""The most rows of a table that are explained for one event; beyond, their number says enough."""
+
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command: the value, what it means, the pass with its options, and the values that it was made from."""
     registry = common.registry(arguments)
-    asked = None if arguments.passes is None else PassManager.parse(arguments.passes, registry=registry)
+    asked = None if arguments.passes is None else common.manager(arguments.passes, registry)
     module = common.read(arguments, registry)
     with common.aside():
         module = (asked or _manager(module, arguments.column, registry)).run(module)
@@ -44,20 +54,30 @@ def _manager(module: Module, column: str, registry: Registry) -> PassManager:
 def explanation(module: Module, place: str, column: str, registry: Registry) -> Iterator[str]:
     """The lines that explain one value. UsageError for a place or column that the module does not have."""
     if column == "live":
-        yield from _liveness(module, _row(module, place))
+        yield from _liveness(module, _row(module, place, column))
         return
     known = module.annotations.get(column)
     if known is None:
         if _is_event(place):
-            _row(module, place)  # the place is wrong too, and comes first
+            _row(module, place, column)  # the place is wrong too, and comes first
         raise UsageError(_no_column(module, column))
     annotation = known.annotation
-    row = _place(module, annotation, place)
-    yield _heading(module, annotation.domain, row)
-    yield f"  {column} = {_value(module, annotation, row)}"
+    if annotation.domain.startswith("table:"):
+        rows = _referring(module, annotation, _row(module, place, column) if _is_event(place) else None)
+        event: int | None = rows[0].event
+        yield str(module.event(rows[0].event))
+        yield from _rows(module, annotation, rows)
+        row = rows[0].row if len(rows) == 1 else None
+        null = any(_text(module, annotation, one.row) is None for one in rows)
+    else:
+        row = _place(module, annotation, place)
+        event = row if annotation.domain == "event" else None
+        yield _heading(module, annotation.domain, row)
+        yield f"  {column} = {_value(module, annotation, row)}"
+        null = _text(module, annotation, row) is None
     yield f"    {annotation.doc or 'It has no description.'}"
-    if annotation.null and _text(module, annotation, row) is None:
-        yield f"    Here it is null: {annotation.null}"
+    if annotation.null and null and annotation.dtype != "bool":
+        yield f"    {'Here it is null' if row is not None else 'Where it is null'}: {annotation.null}"
     yield f"    It is {annotation.basis}{', and stale' if module.stale(column) else ''}."
     if known.by is None:
         yield "  No pass is recorded as its writer."
@@ -72,7 +92,7 @@ def explanation(module: Module, place: str, column: str, registry: Registry) -> 
         value = getattr(item, option.name)
         asked = "" if value == option.default else ", not the default"
         yield f"    {option.name}={spell(option.type, value)}{asked}: {option.help}"
-    yield from _read(module, item, annotation.domain, row)
+    yield from _read(module, item, known, row, event)
 
 
 def _liveness(module: Module, row: int) -> Iterator[str]:
@@ -95,22 +115,90 @@ def _place(module: Module, annotation: Annotation, place: str) -> int:
     """The row that the word for a place means in the annotation's table; an event stands for what it lies in."""
     domain, _, name = annotation.domain.partition(":")
     if domain == "event":
-        return _row(module, place)
+        return _row(module, place, annotation.name)
     if domain == "module":
         return 0
     if domain == "lane":
         if _is_event(place):
-            return int(module["lane"][_row(module, place)])
+            return int(module["lane"][_row(module, place, annotation.name)])
         return lane_row(module, _name(place))
     if domain == "region":
         tree = module.tree(name)
         if not _is_event(place):
             return region_row(module, tree, _name(place))
-        return _around(module, annotation, tree, _row(module, place))
+        return _around(module, annotation, tree, _row(module, place, annotation.name))
     raise UsageError(
         f"The column {annotation.name} is one of {annotation.domain}, not of events, regions, lanes or the module; "
         "print the table with --emit tir."
     )
+
+
+@attrs.frozen
+class _Link:
+    """A row of a table that has to do with an event, and the column that says so."""
+
+    table: str
+    row: int
+    event: int
+    column: str
+
+    def __str__(self) -> str:
+        return f"row {self.row} of {self.table}, by {self.column}"
+
+
+def _links(module: Module, domain: str, event: int) -> list[_Link]:
+    """The rows of a table that refer to an event, or that the event refers to; each once. O(rows)."""
+    found: dict[int, _Link] = {}
+    for name, known in module.annotations.items():
+        own, target = known.annotation.domain, known.annotation.target
+        if (own, target) == (domain, "event"):
+            rows = np.flatnonzero(module[name] == event).tolist()
+        elif (own, target) == ("event", domain):
+            rows = [row for row in (int(module[name][event]),) if row >= 0]
+        else:
+            continue
+        for row in rows:
+            found.setdefault(row, _Link(domain, row, event, name))
+    return [found[row] for row in sorted(found)]
+
+
+def _referring(module: Module, annotation: Annotation, event: int | None) -> list[_Link]:
+    """The rows to explain; UsageError if the place is no event, or nothing refers to it."""
+    domain = annotation.domain
+    by = [
+        name
+        for name, known in module.annotations.items()
+        if (known.annotation.domain, known.annotation.target) in ((domain, "event"), ("event", domain))
+    ]
+    if event is None or not by:
+        how = "name an event that it speaks of, as %8812, or print" if by else "print"
+        raise UsageError(
+            f"The column {annotation.name} is one of {domain}, not of events, regions, lanes or the module; "
+            f"{how} the table with --emit tir."
+        )
+    rows = _links(module, domain, event)
+    if not rows:
+        raise UsageError(
+            f"No row of {domain} refers to the event {id_text(int(module['id'][event]))} (by {' or '.join(by)})."
+        )
+    return rows
+
+
+def _rows(module: Module, annotation: Annotation, rows: Sequence[_Link]) -> Iterator[str]:
+    """The value in each row, and what else is in it."""
+    others = [
+        known.annotation
+        for known in module.annotations.values()
+        if known.annotation.domain == annotation.domain and known.annotation.name != annotation.name
+    ]
+    for one in rows[:_MOST_ROWS]:
+        yield f"  {annotation.name} = {_value(module, annotation, one.row)} ({one})"
+        cells = [(other, _text(module, other, one.row)) for other in others]
+        told = [f"{other.name} = {_value(module, other, one.row)}" for other, text in cells if text is not None]
+        if told:
+            yield f"    beside {', '.join(told)}"
+    if len(rows) > _MOST_ROWS:
+        yield f"  and so on in {count(len(rows) - _MOST_ROWS)} further rows"
 
 
 def _around(module: Module, annotation: Annotation, tree: Tree, row: int) -> int:
@@ -148,26 +236,61 @@ def _heading(module: Module, domain: str, row: int) -> str:
     return f"{symbol(module.name)} : the module, {count(len(module))} events"
 
 
-def _read(module: Module, item: Pass, domain: str, row: int) -> Iterator[str]:
-    """What the pass read: the values of the same row where there are any, else the tables that they are of."""
-    inputs = [name for name in (*item.reads, *item.uses) if name not in CORE and name != "edges"]
-    core = [name for name in (*item.reads, *item.uses) if name in CORE or name == "edges"]
-    yield f"  from {', '.join(core) or 'all core columns'} of the events" + (", and:" if inputs else "")
+def _read(module: Module, item: Pass, known: Written, row: int | None, event: int | None) -> Iterator[str]:
+    """What the pass read: values of the same row, or of what has to do with the event, else the tables they are of."""
+    declared = (*item.reads, *item.uses)
+    core = [name for name in declared if name in _CORE]
+    # What it was seen to read besides; one that declares no core column is bound to all of them.
+    noticed = [name for name, _ in known.inputs if core or name not in _CORE]
+    names = dict.fromkeys((*declared, *noticed))
+    events = ", ".join(name for name in names if name in _CORE and name not in _ARGUMENTS) or "all core columns"
+    inputs = [name for name in names if name not in (*_CORE, "args")]
+    arguments = ", the source's arguments" if any(name in names for name in ("args", *_ARGUMENTS)) else ""
+    yield f"  from {events} of the events{arguments}{', and:' if inputs else ''}"
     for name in inputs:
-        known = module.annotations.get(name)
-        if known is None:
+        written = module.annotations.get(name)
+        if written is None:
             yield f"    {name}: not there"
-        elif known.annotation.domain != domain:
-            yield f"    {name}: a column of {known.annotation.domain}{_maker(module, known.by)}"
+            continue
+        annotation = written.annotation
+        by = f"by {module.passes[written.by].text}" if written.by is not None else ""
+        if annotation.domain == known.annotation.domain and row is not None:
+            yield f"    {name} = {_value(module, annotation, row)}{f' ({by})' if by else ''}"
+        elif event is None:
+            yield f"    {name}: a column of {annotation.domain}{f' ({by})' if by else ''}"
         else:
-            yield f"    {name} = {_value(module, known.annotation, row)}{_maker(module, known.by)}"
+            yield f"    {name}{_of_event(module, annotation, event, by)}"
 
 
-def _maker(module: Module, by: int | None) -> str:
-    return f" (by {module.passes[by].text})" if by is not None else ""
+def _of_event(module: Module, annotation: Annotation, event: int, by: str) -> str:
+    """The value in the one row that an event is, lies in or is linked to, or why there is none: the end of a line."""
+    domain, _, name = annotation.domain.partition(":")
+    end = f" ({by})" if by else ""
+    if domain == "event":
+        row, place = event, id_text(int(module["id"][event]))
+    elif domain == "module":
+        row, place = 0, "the module"
+    elif domain == "lane":
+        row = int(module["lane"][event])
+        place = symbol(module.lanes[row].name)
+    elif domain == "region":
+        tree = module.tree(name)
+        if int(tree.leaf[event]) < 0:
+            return f": the event lies in no region of the tree {name}{end}"
+        row = _around(module, annotation, tree, event)
+        place = symbol(tree.region_name(row))
+    else:
+        links = _links(module, annotation.domain, event) if domain == "table" else []
+        if len(links) != 1:
+            refer = f"{len(links)} rows of which refer" if links else "no row of which refers"
+            return f": a column of {annotation.domain}, {refer} to the event{end}"
+        row, place = links[0].row, f"row {links[0].row} of {annotation.domain}"
+    return f" = {_value(module, annotation, row)} ({', '.join(filter(None, (f'of {place}', by)))})"
 
 
-def _row(module: Module, event: str) -> int:
+def _row(module: Module, event: str, column: str) -> int:
+    if event.startswith("@") and len(event) > 1:
+        raise UsageError(f"The column {column} is one of events, and {event} is none; name an event, as %8812.")
     try:
         id = id_value(event if event.startswith("%") else f"%{event}")
     except ValueError:
@@ -191,7 +314,7 @@ def _text(module: Module, annotation: Annotation, row: int) -> str | None:
 def _value(module: Module, annotation: Annotation, row: int) -> str:
     text = _text(module, annotation, row)
     if text is None:
-        return "null"
+        return "false" if annotation.dtype == "bool" else "null"
     if annotation.name.startswith("tree.") and annotation.dtype == "id":
         return f"@{module.tree(annotation.name.partition('.')[2]).region_name(int(module[annotation.name][row]))}"
     measured = annotation.unit and annotation.dtype in ("i64", "u32", "f64")

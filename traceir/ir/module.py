@@ -115,7 +115,8 @@ class Module:
         return self.column(name).data
 
     def text(self, name: str) -> list[str | None]:
-        """A `str` or `enum` column as strings, None for null."""
+        """A `str` or `enum` column as strings, None for null; SchemaError for a column that holds none."""
+        self._must_hold_texts(name)
         written = self.annotations.get(name)
         if written is not None and written.annotation.dtype == "enum":
             values = written.annotation.values
@@ -123,13 +124,28 @@ class Module:
         return self.strings.decode(self[name])
 
     def is_in(self, name: str, texts: Iterable[str]) -> Mask:
-        """Which rows of a `str` or `enum` column hold one of `texts`; what is no value of the enum matches nothing."""
+        """Which rows of a `str` or `enum` column hold one of `texts`; what is no value of the enum matches nothing.
+
+        SchemaError for a column that holds no texts.
+        """
+        self._must_hold_texts(name)
         written = self.annotations.get(name)
         if written is not None and written.annotation.dtype == "enum":
             wanted = set(texts)
             table = np.array([value in wanted for value in written.annotation.values] + [False])
             return np.asarray(table[self[name]])
         return self.strings.is_in(self[name], texts)
+
+    def _must_hold_texts(self, name: str) -> None:
+        written = self.annotations.get(name)
+        if written is not None:
+            dtype = written.annotation.dtype
+            if dtype not in ("str", "enum"):
+                raise SchemaError(f"The column {name} is of dtype {dtype} and holds no texts; compare its numbers.")
+        elif name == "kind":
+            raise SchemaError("The column kind holds positions in the module's kinds; ask is_kind.")
+        elif (name in CORE and name != "name") or self[name].dtype != np.int32:  # as yet undeclared ones are codes
+            raise SchemaError(f"The column {name} holds no texts; compare its numbers.")
 
     def token(self, name: str) -> int:
         """The token of a column, or of the edges for `edges`; 0 if there is none (then it depends on nothing).
@@ -238,9 +254,12 @@ class Module:
         return self.select(kind="dev.kernel")
 
     def event(self, row: int) -> Event:
-        """A view of the event in `row`."""
+        """A view of the event in `row`, from 0; IndexError if the module has no such row."""
         from traceir.ir.view import Event
 
+        if not 0 <= row < len(self):
+            rows = f"rows run from 0 to {len(self) - 1}" if len(self) else "it has none"
+            raise IndexError(f"The module {self.name} has no row {row}: {rows}; row_of gives the row of an id.")
         return Event(self, int(row))
 
     def row_of(self, id: int) -> int:

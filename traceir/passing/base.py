@@ -41,6 +41,13 @@ class Pass(Optioned):
         core = tuple(name for name in cls.reads if name in CORE or name == "edges")
         return tuple(dict.fromkeys((*cls.reads, *cls.uses, "live", *(() if core else (*CORE, "edges")))))
 
+    def ready(self) -> None:
+        """Raise a UsageError that names the option if one cannot be used, such as a file that is not there.
+
+        The command line calls it for the passes that were asked for, before the input is read. What can be told from
+        the value alone is a validator's to say.
+        """
+
     def run(self, module: Module, context: PassContext) -> Module:
         """The new module. The input is never changed; its arrays are read-only."""
         raise NotImplementedError

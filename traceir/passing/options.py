@@ -35,6 +35,17 @@ _HINTS: Final = {
 """How to write what does not say so itself."""
 
 
+_NOUNS: Final = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "a bool",
+    "duration": "a duration",
+    "share": "a share from 0 to 1",
+}
+"""What a value of a type is called in a sentence; lists and choices say so themselves."""
+
+
 class OptionError(UsageError):
     """A wrong option of a pass, printer or instrument; `option` is the name that was given."""
 
@@ -169,7 +180,9 @@ def check(owner: str, wanted: Option, value: Any) -> None:
 def _wrong(owner: str, wanted: Option, value: object) -> str:
     """The sentence on a value that is not of the option's type."""
     hint = _HINTS.get(_leaf(wanted.type), "")
-    return f"The option {wanted.name} of {owner} is {value!r}, and it has to be {wanted.type_name}{hint}."
+    kind = _NOUNS.get(wanted.type_name, wanted.type_name)
+    kind = f"a {kind}" if kind.startswith("list of ") else kind
+    return f"The option {wanted.name} of {owner} is {value!r}, and it has to be {kind}{hint}."
 
 
 def _leaf(kind: Any) -> str:

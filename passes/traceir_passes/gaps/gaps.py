@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import attrs
@@ -118,6 +119,16 @@ class Gaps(tir.Pass):
     reads = ("id", "ts", "dur", "kind", "name", "lane", "parent", "live", "edges")
     uses = ("tree.steps", "group.mark", "args")
     writes = _COLUMNS
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        try:
+            re.compile(self.utilisation)
+        except re.error as error:
+            raise tir.UsageError(
+                f"The option utilisation of {self.name()} is {self.utilisation!r}, which is no regular expression: "
+                f"{error}."
+            ) from error
 
     def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:
         """Write `table:gaps`: the gaps of each device, then of each lane, in order of time."""
