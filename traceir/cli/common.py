@@ -86,11 +86,12 @@ def chosen(group: Group, text: str, known: Registry) -> Any:
     return known.find(group, items[0].word).from_text(dict(items[0].settings))
 
 
-def read(arguments: argparse.Namespace, known: Registry) -> Module:
-    """The input's module, with progress on standard error if it takes over a second."""
-    said = len(known.broken)
-    with _progress(arguments) as report, aside():
-        module = load(arguments.input, frontend=arguments.frontend, registry=known, progress=report)
+def read(arguments: argparse.Namespace, known: Registry, path: str | None = None) -> Module:
+    """The module of the input (or of a second one), with progress on standard error if it takes over a second."""
+    said, path = len(known.broken), arguments.input if path is None else path
+    frontend = arguments.frontend if path == arguments.input else None
+    with _progress(arguments, path) as report, aside():
+        module = load(path, frontend=frontend, registry=known, progress=report)
     for sentence in known.broken[said:]:  # found out when they were asked whether the file is theirs
         print(f"traceir: {sentence}", file=sys.stderr)
     return module
@@ -103,7 +104,7 @@ def note(arguments: argparse.Namespace, sentence: str | None) -> None:
 
 
 @contextmanager
-def _progress(arguments: argparse.Namespace) -> Iterator[Callable[[int, int | None], None]]:
+def _progress(arguments: argparse.Namespace, path: str) -> Iterator[Callable[[int, int | None], None]]:
     """A callback that says how far reading has come: one line redrawn on a terminal, a line at times in a log."""
     terminal = sys.stderr.isatty()
     pause = _REDRAW_S if terminal else _LOG_S
@@ -118,7 +119,7 @@ def _progress(arguments: argparse.Namespace) -> Iterator[Callable[[int, int | No
             return
         due, shown = now + pause, True
         part = f"{100 * done / total:.0f} %" if total else f"{done / 1e6:.0f} MB"
-        text = f"reading {arguments.input}: {part}"
+        text = f"reading {path}: {part}"
         print(f"\r\x1b[K{text}" if terminal else text, end="" if terminal else "\n", file=sys.stderr, flush=True)
 
     try:

@@ -18,7 +18,7 @@ from traceir.errors import InputError, UsageError
 from traceir.ir import Finding, Module
 from traceir.ir.health import DAMAGE
 from traceir.ir.window import without_dead
-from traceir.passing import PassManager
+from traceir.passing import PassContext, PassManager
 from traceir.passing.instruments.reproducer import recorded
 from traceir.passing.options import options_of
 from traceir.passing.pipeline import spell
@@ -28,6 +28,8 @@ from traceir.text.words import id_value
 
 _OF_A_RUN = ("timing", "diff", "statistics", "remarks", "print_after", "instrument", "log")
 """The flags that ask for something of the passes as they run."""
+_CAPTURE = "capture"
+"""The pass that `--capture` runs, found by its word like any other, and the role of the input that it is given."""
 _AROUND_MOST = 200
 """How many events --around prints unless --limit says otherwise: a page or two of statements."""
 
@@ -41,7 +43,8 @@ def execute(arguments: argparse.Namespace) -> int:
     with common.aside():
         printer = _with_flags(common.printer(arguments.emit, registry), arguments)
         passes = arguments.passes if arguments.passes is not None else "default"
-        manager = _manager(arguments, with_roles(passes, arguments.roles, registry), registry)
+        passes = _with_capture(with_roles(passes, arguments.roles, registry), arguments, registry)
+        manager = _manager(arguments, passes, registry)
         check_outputs(arguments.input, *outputs, *files(manager.instruments))
         module = common.read(arguments, registry)
         _refuse_damage(arguments, module.health)
@@ -49,17 +52,22 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.dump_pipeline:
         return _dump(arguments, manager, module)
     given = module
-    source = InputInfo(arguments.input, module.source.frontend if module.source else "", len(module))
+    others = {} if arguments.capture is None else {_CAPTURE: common.read(arguments, registry, arguments.capture)}
+    sources = _info(arguments.input, module), *(_info(arguments.capture, other) for other in others.values())
     with logged(arguments.log, manager.instruments):
         with common.aside():
-            module = manager.run(given)
+            module = manager.run(given, PassContext(inputs=others))
         _say_what_is_not_there(arguments, manager, given)
-        _print(arguments, manager, module, printer, source)
+        _print(arguments, manager, module, printer, sources)
     return 0
 
 
 def _print(
-    arguments: argparse.Namespace, manager: PassManager, module: Module, printer: Printer, source: InputInfo
+    arguments: argparse.Namespace,
+    manager: PassManager,
+    module: Module,
+    printer: Printer,
+    sources: tuple[InputInfo, ...],
 ) -> None:
     """Write the product: the whole of what the passes made, or the part that the flags name."""
     # A window is one of what is printed: removed events are not in it unless they are asked for.
@@ -67,9 +75,24 @@ def _print(
     windowed = _windowed(printed, printer, arguments, manager.registry or Registry.default())
     with common.aside():
         reports = manager.reports(module) if windowed is module else {}
-    result = Result(windowed, reports, (source,))
+    result = Result(windowed, reports, sources)
     with writing(arguments.output) as out, common.named(f"The printer {printer.name()}"):
         printer.write(result, out, common.style(arguments, out))
+
+
+def _info(path: str, module: Module) -> InputInfo:
+    return InputInfo(path, module.source.frontend if module.source else "", len(module))
+
+
+def _with_capture(passes: str, arguments: argparse.Namespace, registry: Registry) -> str:
+    """The pipeline with the pass that joins a capture before all others, where one is given."""
+    if arguments.capture is None:
+        return passes
+    if arguments.capture == arguments.input:
+        raise UsageError(f"The capture is the input itself; a capture in the input is joined by the pass {_CAPTURE}.")
+    if any(item.name() == _CAPTURE for item in PassManager.parse(passes, registry=registry).passes):
+        return passes
+    return f"{_CAPTURE},{passes}" if passes else _CAPTURE
 
 
 def _dump(arguments: argparse.Namespace, manager: PassManager, module: Module) -> int:

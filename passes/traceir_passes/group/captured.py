@@ -38,7 +38,7 @@ def capture_stacks(
         key = module[COLUMN][mine].tobytes(), tokens[mine].tobytes()
         if key not in known:
             frames = _frames(module, mine)
-            found = stacks_of(module, frames, tokens, step, "capture", min_layers=min_layers, **shares)
+            found, _ = stacks_of(module, frames, tokens, step, "capture", min_layers=min_layers, **shares)
             known[key] = [attrs.evolve(stack, rows=np.searchsorted(mine, stack.rows)) for stack in found]
         out += [attrs.evolve(stack, rows=mine[stack.rows]) for stack in known[key]]
     return out

@@ -10,7 +10,8 @@ import attrs
 import numpy as np
 
 import traceir as tir
-from traceir.ir import Array, Ints
+from traceir.ir import Array, Ints, Mask
+from traceir_passes.group.backward import backward_ops, backward_stacks
 from traceir_passes.group.hosts import enclosing, nearest_of, owners, split, sums
 from traceir_passes.group.stack import Evidence, Stack
 
@@ -34,6 +35,7 @@ class Frames:
     parent: Array
     work: Ints
     chain: list[Array]
+    anywhere: Mask | None = None
 
 
 def module_frames(module: tir.Module) -> Frames | None:
@@ -48,15 +50,18 @@ def module_frames(module: tir.Module) -> Frames | None:
             table[code] = classes.setdefault(found[1], len(classes)), int(found[2])
     if not classes:
         return None
-    chosen = candidates & (table[names, 0] >= 0) & module.live
+    anywhere = candidates & (table[names, 0] >= 0) & module.live
+    forward = backward_ops(module) < 0
+    chosen = anywhere & forward
     rows = np.flatnonzero(chosen)
     position = np.full(len(module) + 1, -1, np.int64)
     position[rows] = np.arange(len(rows))
     parent = position[enclosing(module, chosen)[rows]]
     work = np.flatnonzero(module.work & (module.launch >= 0))
+    work = work[forward[module.launch[work]]]
     inner = position[nearest_of(module, chosen)[module.launch[work]]]
     return Frames(
-        rows, table[names[rows], 0], table[names[rows], 1], list(classes), parent, work, owners(inner, parent)
+        rows, table[names[rows], 0], table[names[rows], 1], list(classes), parent, work, owners(inner, parent), anywhere
     )
 
 
@@ -77,13 +82,15 @@ def module_stacks(
     A candidate is a class with distinct instances under one call of a parent, each called once there (this drops
     modules used again and again, which keep their number). Its instances must own gemms and most of the parent's
     launched device time, each must hold an attention anchor, and the candidate a fair share of its step.
-    Membership is by the launch call, never by the kernel's own time.
+    Membership is by the launch call, never by the kernel's own time. Backward work is a stack of its own.
     """
     frames = module_frames(module)
-    if frames is None or not len(frames.work):
+    if frames is None or frames.anywhere is None or not len(frames.work):
         return []
     shares = {"min_share": min_share, "min_step_share": min_step_share}
-    return stacks_of(module, frames, tokens, step, "modules", min_layers=min_layers, **shares)
+    stacks, homes = stacks_of(module, frames, tokens, step, "modules", min_layers=min_layers, **shares)
+    places = [frames.rows[home] for home in homes]
+    return [*stacks, *backward_stacks(module, stacks, places, frames.anywhere, step, min_layers=min_layers)]
 
 
 def stacks_of(
@@ -96,8 +103,11 @@ def stacks_of(
     min_share: float,
     min_step_share: float,
     min_layers: int,
-) -> list[Stack]:
-    """Stacks of the accepted candidates among frames that own work, wherever the frames are from."""
+) -> tuple[list[Stack], list[Ints]]:
+    """Stacks of the accepted candidates among frames that own work, wherever the frames are from.
+
+    For each stack also the frame of each of its layers.
+    """
     letters = tokens[frames.work]
     size = len(frames.rows)
     durations = module["dur"][frames.work]
@@ -174,8 +184,10 @@ def _level(frames: Frames, frame: int) -> int:
     return level
 
 
-def _stacks(module: tir.Module, frames: Frames, accepted: list[list[int]], evidence: Evidence) -> list[Stack]:
-    """A stack for each accepted group: rows by launch, layers in order of their calls."""
+def _stacks(
+    module: tir.Module, frames: Frames, accepted: list[list[int]], evidence: Evidence
+) -> tuple[list[Stack], list[Ints]]:
+    """A stack for each accepted group: rows by launch, layers in order of their calls; and the frames of its layers."""
     place = np.full((len(frames.rows) + 1, 2), -1, np.int64)
     for group, members in enumerate(accepted):
         for layer, member in enumerate(members):
@@ -184,10 +196,11 @@ def _stacks(module: tir.Module, frames: Frames, accepted: list[list[int]], evide
     for level in frames.chain[::-1]:
         mine = place[level]
         found = np.where(mine[:, :1] >= 0, mine, found)
-    out = []
+    out, homes = [], []
     for members, chosen in zip(accepted, split(found[:, 0], len(accepted)), strict=True):
         rows, layer = frames.work[chosen], found[chosen, 1]
         used, order = np.unique(layer, return_inverse=True)
+        homes.append(np.array(members, np.int64)[used])
         out.append(
             Stack(
                 lane=_busiest(module, rows),
@@ -200,7 +213,7 @@ def _stacks(module: tir.Module, frames: Frames, accepted: list[list[int]], evide
                 title=frames.classes[int(frames.cls[members[0]])],
             )
         )
-    return out
+    return out, homes
 
 
 def _busiest(module: tir.Module, rows: Ints) -> int:
