@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from traceir.ir.annotation import NULL_I64, Annotation, PassRecord, Written, null_mask
+from traceir.ir.annotation import NULL_I64, NULL_U32, Annotation, PassRecord, Written, null_mask
 from traceir.ir.builder import ModuleBuilder
 from traceir.ir.column import Array, Column, Ints, Mask, Rows
 from traceir.ir.health import Finding
@@ -18,6 +18,7 @@ from traceir.ir.view import Event, Selection
 
 __all__ = [
     "NULL_I64",
+    "NULL_U32",
     "Annotation",
     "Array",
     "Column",

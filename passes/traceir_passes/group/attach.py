@@ -45,25 +45,25 @@ class _Others:
 
 
 def with_other_lanes(
-    module: tir.Module, works: list[LaneWork], stacks: list[Stack], tokens: Array
+    module: tir.Module, works: list[LaneWork], parts: list[LaneWork], stacks: list[Stack], tokens: Array
 ) -> tuple[list[Stack], Mask]:
     """Stacks joined by work on other lanes of the device, and which events were joined by time alone (a guess).
 
     First by launch order: work launched on the same thread between the first and the last launch of a layer.
     Else, where launches do not tell layers apart (graph replays), by time: a reduction belongs where its input was
     produced, which is the work of the stack's lane that ended last before it starts (it may run beside the next
-    layer, that is what a stream of its own is for); other work to the layer in whose extent it starts.
+    layer, that is what a stream of its own is for); other work to the layer in whose extent it starts. `parts` are the
+    lanes' works with those of micro-batches apart: what follows a stack is the next of its own.
     """
     taken = np.zeros(len(module), bool)
     guessed = np.zeros(len(module), bool)
     taken[joined(stacks)[0]] = True
     device = module.device[[int(stack.rows[0]) for stack in stacks]].tolist()
     beside = _beside(module, works, zip([stack.lane for stack in stacks], device, strict=True), taken)
-    own = {work.lane: work for work in works}
     out = []
     for stack, number in zip(stacks, device, strict=True):
         here = beside[(stack.lane, number)]
-        after = _next_on_lane(own[stack.lane], stack) if len(here.rows) else -1
+        after = _next_of(parts, stack) if len(here.rows) else -1
         others = here.near(module, stack, after) if len(here.rows) else here.rows
         others = others[~taken[others]]
         if not len(others):
@@ -95,10 +95,15 @@ def _beside(
     return out
 
 
-def _next_on_lane(work: LaneWork, stack: Stack) -> int:
-    """The row that follows the stack on its lane, or -1."""
-    at = int(np.searchsorted(work.rows, stack.rows[-1], side="right"))
-    return int(work.rows[at]) if at < len(work) else -1
+def _next_of(parts: list[LaneWork], stack: Stack) -> int:
+    """The row that follows the stack in the work that it is of, or -1."""
+    mine = [work for work in parts if work.lane == stack.lane]
+    first = stack.rows[0]
+    homes = [work for work in mine if (at := np.searchsorted(work.rows, first)) < len(work) and work.rows[at] == first]
+    for work in homes or mine:
+        at = int(np.searchsorted(work.rows, stack.rows[-1], side="right"))
+        return int(work.rows[at]) if at < len(work) else -1
+    return -1
 
 
 def _inside(first: Ints, last: Ints, after: int | None, times: Array, reduces: Mask) -> Array:
@@ -137,7 +142,7 @@ def _by_launch(module: tir.Module, stack: Stack, others: Array, reduces: Mask, a
     mine = module.launch[others]
     ready = (mine >= 0) & (module["lane"][mine] == thread)
     call = int(module.launch[after]) if after >= 0 else -1
-    limit = int(module["ts"][call]) if call >= 0 else int(last[-1])
+    limit = int(module["ts"][call]) if call >= 0 else int(last[-1]) if after >= 0 else None
     out[ready] = _inside(first, last, limit, module["ts"][mine[ready]], reduces[ready])
     return out
 

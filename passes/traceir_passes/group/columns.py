@@ -37,6 +37,12 @@ WRITES: Final = (
         doc="How tensor parallelism splits the weight: by rows, if a reduction completes the output, else by columns.",
     ),
     tir.Annotation(
+        "group.microbatch",
+        dtype="u32",
+        null="no device work, or nothing takes turns with it on its lane",
+        doc="The number of the micro-batch on its lane, where several take turns.",
+    ),
+    tir.Annotation(
         "group.evidence",
         "region:layers",
         "enum",

@@ -8,11 +8,12 @@ import attrs
 import numpy as np
 
 import traceir as tir
-from traceir.ir import Array, Mask
+from traceir.ir import NULL_U32, Array, Mask
 from traceir_passes.group import attach, captured, reconcile, steps
 from traceir_passes.group.annotations import annotation_stacks
 from traceir_passes.group.columns import BASES, REASONS, WRITES
 from traceir_passes.group.device import DeviceOptions, device_stacks
+from traceir_passes.group.interleaved import parted
 from traceir_passes.group.layers import all_layers
 from traceir_passes.group.modules import module_stacks
 from traceir_passes.group.outside import label_edges
@@ -83,13 +84,16 @@ class Group(tir.Pass):
         works = lane_works(module)
         found, member = steps.marked_steps(module)
         member = steps.with_orphans(works, member, module.work & (module.launch < 0)) if found else member
-        stacks = self._stacks(module, works, tokens, member, context)
+        parts = parted(module, works, self.min_layers)
+        stacks = self._stacks(module, works, parts.works, tokens, member, context)
         if not found:
             found, member = steps.found_steps(module, works, stacks)
         found = _trained(found, member, stacks, tokens)
         stacks = reconcile.in_steps(stacks, member)
         reason = None if stacks or self.by == "none" else _reason(module, works, tokens, self.min_layers)
-        return self._written(module, works, tokens, stacks, found, member, reason)
+        out = self._written(module, works, parts.works, tokens, stacks, found, member, reason)
+        taken = np.where(parts.member >= 0, parts.member, NULL_U32).astype(np.uint32)
+        return out.with_columns({"group.microbatch": taken})
 
     def report(self, module: tir.Module) -> GroupReport:
         """Steps and stacks; with `detail=events` every layer's events too."""
@@ -107,7 +111,13 @@ class Group(tir.Pass):
         return broken
 
     def _stacks(
-        self, module: tir.Module, works: list[LaneWork], tokens: Array, member: Array, context: tir.PassContext
+        self,
+        module: tir.Module,
+        works: list[LaneWork],
+        parts: list[LaneWork],
+        tokens: Array,
+        member: Array,
+        context: tir.PassContext,
     ) -> list[Stack]:
         """All stacks that stand, in order of time."""
         ranked: list[list[Stack]] = []
@@ -125,7 +135,7 @@ class Group(tir.Pass):
                 self.similarity, self.min_layers, self.max_period, self.max_odd, self.autocorrelation
             )
             mine: list[Stack] = []
-            for work in works:
+            for work in parts:
                 mine += device_stacks(module, work, reconcile.stretch_cuts(module, work, member), options)
             ranked.append(mine)
         stacks, remarks = reconcile.chosen_stacks(ranked, len(module), self.min_layers)
@@ -151,13 +161,14 @@ class Group(tir.Pass):
         self,
         module: tir.Module,
         works: list[LaneWork],
+        parts: list[LaneWork],
         tokens: Array,
         stacks: list[Stack],
         found: list[steps.Step],
         member: Array,
         reason: str | None,
     ) -> tir.Module:
-        stacks, guessed = attach.with_other_lanes(module, works, stacks, tokens)
+        stacks, guessed = attach.with_other_lanes(module, works, parts, stacks, tokens)
         layers = all_layers(module, tokens, stacks)
         labels = np.full(len(module), -1, np.int64)
         names: list[str] = []
