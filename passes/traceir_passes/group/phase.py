@@ -118,11 +118,16 @@ class Layout:
 
 @attrs.frozen
 class Allowed:
-    """Offsets in the template at which a layer may begin: `low` … `high`, by exact names only up to `named`."""
+    """Offsets in the template at which a layer may begin: `low` … `high`, by exact names only up to `named`.
+
+    With `cut` the run begins at the window's start, and not where layers do by their own order: the window may have cut
+    the first one anywhere, so `low` says little.
+    """
 
     low: int
     high: int
     named: int
+    cut: bool = False
 
 
 def allowed(run: Course, *, damage: bool = False) -> Allowed | None:
@@ -147,7 +152,8 @@ def allowed(run: Course, *, damage: bool = False) -> Allowed | None:
     if run.at[0] - back == 0 and not _may_begin(run.template, low):
         low = 0
     if low <= high:
-        return Allowed(low, high, max(min(high, period - names), low))
+        cut = run.at[0] - back == 0 and low != grammar(run.template)
+        return Allowed(low, high, max(min(high, period - names), low), cut)
     return _allowed_by_core(run)
 
 
@@ -234,17 +240,25 @@ def grammar(template: bytes) -> int:
     """Where a layer begins if only its own order tells: at the norm before the input projection.
 
     Walking back from the next anchor over cache stores, rotary embeddings and per-head norms to the last gemm,
-    over the gemms beside it, to the first of the norms before them; without a norm, to the first of the gemms.
+    over the gemms beside it, to the first of the norms before them; from gemms that a cache store or a rotary embedding
+    precedes (what latent attention expands for the attention alone) on to the gemms before. Without a norm, to the
+    first of the gemms.
     """
-    k = len(template) - 1
-    while k > 0 and template[k] not in b"g":
-        k -= 1
-    while k > 1 and (template[k - 1] in b"g" or not IS_CORE[template[k - 1]]):
-        k -= 1
-    gemm = next((j for j in range(k, len(template)) if template[j] in b"g"), k)
+    first, k = None, len(template) - 1
+    while True:
+        while k > 0 and template[k] not in b"g":
+            k -= 1
+        while k > 1 and (template[k - 1] in b"g" or not IS_CORE[template[k - 1]]):
+            k -= 1
+        gemm = next((j for j in range(k, len(template)) if template[j] in b"g"), k)
+        first = gemm if first is None else first
+        before = gemm - 1
+        if before <= 0 or template[before] not in b"pk":
+            break
+        k = before
     norm = k - 1
     if norm <= 0 or template[norm] not in _NORMS:
-        return gemm
+        return first
     while norm > 1 and (template[norm - 1] in _NORMS or _in_chain(template, norm - 1)):
         norm -= 1
     return norm
@@ -275,11 +289,14 @@ def choose(template: bytes, ranges: list[Allowed | None], *, damage: bool) -> tu
 
     The offsets that most runs allow are kept, and of these the ones that exact names allow, if any. Among them the
     norm before the input projection begins the layer, else the first norm, else the earliest of all; but no layer
-    begins with a reduction, which completes the gemm before it. A kernel that is lost at an end of a run can only
+    begins with a reduction, which completes the gemm before it. Runs that the window may cut count only if there are
+    no others. A kernel that is lost at an end of a run can only
     take offsets away from what the run allows; so with `damage` those count that more than half of the runs allow, and
     names decide nothing, since what repeats before the run may be a layer that was not recognised.
     """
     known = [found for found in ranges if found is not None]
+    if not damage:
+        known = [found for found in known if not found.cut] or known
     counts = _votes(template, [(found.low, found.high) for found in known])
     if not known or counts.max() == 0:
         return grammar(template), True

@@ -80,10 +80,20 @@ def lossy(model: Tape, share: float, seed: int) -> Tape:
     return model.kept([chance.random() >= share for _ in model.letters])
 
 
-def wrong_owners(model: Tape, module: tir.Module) -> float:
+def cut(model: Tape, seed: int) -> tuple[Tape, set[int]]:
+    """The tape as a window that begins and ends anywhere in its first and last third, and the layers that are whole."""
+    chance, size = random.Random(seed), len(model.letters)
+    first, stop = chance.randrange(size // 3), size - chance.randrange(size // 3)
+    window = model.kept([first <= k < stop for k in range(size)])
+    sizes, left = Counter(model.truth), Counter(window.truth)
+    return window, {layer for layer in left if layer >= 0 and left[layer] == sizes[layer]}
+
+
+def wrong_owners(model: Tape, module: tir.Module, among: set[int] | None = None) -> float:
     """The share of kernels in layers that are in no layer, or in another than their own, or that no layer owns.
 
-    Found layers and true ones are paired by what they have in common, the largest first.
+    Found layers and true ones are paired by what they have in common, the largest first. With `among` only kernels of
+    these layers count.
     """
     owner = [-1] * len(model.truth)
     for number, layer in enumerate(layer for stack in found(module) for layer in stack):
@@ -94,7 +104,9 @@ def wrong_owners(model: Tape, module: tir.Module) -> float:
     for (mine, true), _ in both.most_common():
         if mine not in paired and true not in paired.values():
             paired[mine] = true
-    wrong = sum(
-        1 for mine, true in zip(owner, model.truth, strict=True) if (paired.get(mine, -2) if mine >= 0 else -1) != true
-    )
-    return wrong / sum(true >= 0 for true in model.truth)
+    asked = [
+        (paired.get(mine, -2) if mine >= 0 else -1, true)
+        for mine, true in zip(owner, model.truth, strict=True)
+        if among is None or true in among
+    ]
+    return sum(mine != true for mine, true in asked) / max(sum(true >= 0 for _, true in asked), 1)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import traceir as tir
-from tests.passes.group.architectures import MODELS, lossy, wrong_owners
+from tests.passes.group.architectures import MODELS, cut, lossy, wrong_owners
 from tests.passes.group.synthetic import grouped
 from tests.passes.group.test_group_traces import members, run, without
 from traceir_passes.group import Group
@@ -38,6 +38,19 @@ def test_lost_kernels_misplace_few_others(name: str, share: float) -> None:
         model = lossy(MODELS[name], share, seed)
         shares.append(wrong_owners(model, grouped(model.module())))
     assert statistics.mean(shares) <= MOST[share], shares
+
+
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - {"few layers"}))
+def test_windows_may_cut_anywhere(name: str) -> None:
+    """Whole layers keep their kernels, wherever the window begins and ends.
+
+    Where a pass has four layers, a cut leaves fewer than make a stack.
+    """
+    shares = []
+    for seed in range(SEEDS):
+        window, whole = cut(MODELS[name], seed)
+        shares.append(wrong_owners(window, grouped(window.module()), whole))
+    assert statistics.mean(shares) <= 0.015, shares
 
 
 @pytest.mark.parametrize("name", MODELS)
