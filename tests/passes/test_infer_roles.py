@@ -39,6 +39,14 @@ def test_host_rule_examples(rule: HostRule) -> None:
         assert class_role(f"nn.Module: {rule.no}_3") != rule.role
 
 
+def test_every_rule_says_where_it_is_from() -> None:
+    """Each shipped rule has a vendor, a library, and a positive and a negative example."""
+    assert [
+        rule.pattern.pattern for rule in RULES if not (rule.vendors and rule.libraries and rule.yes and rule.no)
+    ] == []
+    assert [rule.number for rule in RULES] == list(range(1, len(RULES) + 1))
+
+
 def test_every_role_has_class_and_op_kind() -> None:
     """Each role of the tables has a class and an op kind, and each of these is a known word."""
     assert {rule.role for rule in RULES} <= set(ROLES)
@@ -141,6 +149,86 @@ FURTHER = [
     ("triton_poi_fused_clone_view_1", "copy"),
 ]
 
+STACKS = [
+    ("void deep_gemm::sm90_fp8_gemm_1d2d_impl<0u, 4096u, 7168u, (deep_gemm::GemmType)0>(float*)", "gemm"),
+    ("void deep_gemm::sm90_fp8_gemm_1d2d_impl<0u, 4096u, 7168u, (deep_gemm::GemmType)1>(float*)", "moe-gemm"),
+    ("void deep_gemm::transpose_fp32<512u, 64u, 56u>(float const*)", "copy"),
+    ("void deep_gemm::sm90_fp8_mqa_logits<32u, 128u>(int)", "attention-aux"),
+    ("void deep_ep::internode_ll::clean_low_latency_buffer(int*)", "comm-meta"),
+    ("void deep_ep::intranode::barrier<8>(int**, int)", "comm-meta"),
+    ("void deep_ep::internode_ll::combine<true, 7168, 9>(void*)", "combine"),
+    ("void flashinfer::BatchPrefillWithPagedKVCacheKernel<flashinfer::KernelTraits<128u> >(int)", "attention"),
+    ("void flashinfer::PersistentVariableLengthMergeStatesKernel<8u, 16u, float>(float*)", "attention-aux"),
+    ("void flashinfer::BatchQKApplyRotaryPosIdsCosSinCacheKernel<false, 128u>(int)", "rope"),
+    ("void flashinfer::AppendPagedKVCacheKernel<128u, 8u>(int)", "kv-store"),
+    ("void flashinfer::sampling::TopPRenormProbKernel<1024u, float>(float*)", "sample"),
+    ("void flashinfer::norm::FusedAddRMSNormKernel<8u, __nv_bfloat16>(__nv_bfloat16*)", "norm"),
+    ("void tensorrt_llm::kernels::finalizeMoeRoutingKernel<__nv_bfloat16, __nv_bfloat16>(int)", "moe-combine"),
+    ("void tensorrt_llm::kernels::cutlass_kernels::expandInputRowsKernel<__nv_bfloat16>(int)", "moe-route"),
+    ("void tensorrt_llm::kernels::cutlass_kernels::blockExpertPrefixSumKernel<32>(int)", "moe-route"),
+    ("void tensorrt_llm::kernels::cutlass_kernels::computeStridesTmaWarpSpecializedKernel<int>(int)", "index"),
+    ("void tensorrt_llm::kernels::applyBiasRopeUpdateKVCacheV2<__nv_bfloat16, 128>(int)", "kv-store"),
+    ("void tensorrt_llm::kernels::quantize_with_block_size<__nv_bfloat16>(int)", "quant"),
+    ("void tensorrt_llm::mmha::masked_multihead_attention_kernel<unsigned short, 128>(int)", "attention"),
+    ("aiter::pa_bf16_pertokenFp8_gqa8_2tg_4w", "attention"),
+    ("aiter::mla_dec_stage1_bf16_a16w16_subQ16_mqa16", "attention"),
+    ("void aiter::kn_entry_2c_sbhd_cached_indirect_inplace<aiter::OpCachedFwd>(int)", "rope"),
+    ("void aiter::reduce_scatter_cross_device_store<__hip_bfloat16, 8>(int)", "reduce-scatter"),
+    ("void aiter::allgather_vec<__hip_bfloat16, 8>(int)", "all-gather"),
+    ("void marlin::Marlin<__nv_bfloat16, 1125899906909960l, 256>(int4 const*)", "gemm"),
+    ("void marlin_moe_wna16::Marlin<__nv_bfloat16, 1125899906909960l, 256>(int4 const*)", "moe-gemm"),
+    ("void marlin::gptq_marlin_repack_kernel<256, 8, 4, false>(int)", "copy"),
+    ("_chunk_scan_fwd_kernel", "linear-attention"),
+    ("_chunk_cumsum_fwd_kernel", "attention-aux"),
+    ("_state_passing_fwd_kernel", "attention-aux"),
+    ("chunk_local_cumsum_scalar_kernel", "attention-aux"),
+    ("fused_sigmoid_gating_delta_rule_update_kernel", "linear-attention"),
+    ("_selective_scan_update_kernel", "linear-attention"),
+    ("cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16_knob_3_64x256x64_4x1x1_kernel0_0", "attention"),
+    ("void cudnn::cnn::conv2d_grouped_direct_kernel<false, true, __half, __half, float>(int)", "conv"),
+    ("void implicit_convolve_sgemm<__half, __half, 1024, 5, 5, 3, 3, 3, 1>(int)", "conv"),
+    ("void group_norm_nhwc_fwd_one_pass_kernel<Fwd_traits>(int)", "norm"),
+    ("void at::native::(anonymous namespace)::grid_sampler_2d_kernel<float, int>(int)", "index"),
+    ("_attn_fwd", "attention"),
+    ("bwd_kernel_dk_dv", "attention"),
+    ("void sm90::fwd::sparse_attn_fwd_kernel<512>(int)", "attention"),
+    ("qk_int_sv_f8_attn_kernel", "attention"),
+    ("MoeFinalizeRouting", "moe-combine"),
+    ("GroupedMatmulFinalizeRouting", "moe-gemm"),
+    ("MoeGatingTopKSoftmax", "moe-route"),
+    ("MoeInitRoutingV2", "moe-route"),
+    ("MoeReRouting", "moe-route"),
+    ("MoeDistributeDispatchV2", "dispatch"),
+    ("FusedInferAttentionScore", "attention"),
+    ("MultiLatentAttentionKernel", "attention"),
+    ("QuantBatchMatmulV3", "gemm"),
+    ("AddRmsNorm", "norm"),
+    ("ApplyRotaryPosEmb", "rope"),
+    ("Slice", "copy"),
+    ("aclnnAddcdiv_AddcdivAiCore_Addcdiv", "elementwise"),
+    ("Dijk_BS_MT128x2_VW1_Reduction", "gemm-aux"),
+    ("mscclKernel_Sum_half_Simple_false", "comm-unknown"),
+    ("userbuffers_fp16_sum_inplace_gpu_rr_rs_oop", "reduce-scatter"),
+    ("userbuffers_fp16_sum_inplace_gpu_mc_ag_oop", "all-gather"),
+    ("void at::native::lpnorm_cleanup<float, (at::native::NormType)1, float>(float*)", "reduce"),
+    ("void at::native::(anonymous namespace)::cuComputeGradInput<float, float>(int)", "norm"),
+    ("void at::native::(anonymous namespace)::compute_grad_weight_bags<float, int>(int)", "embed"),
+    ("void rocprim::ROCPRIM_400001_NS::detail::lookback_scan_kernel<int>(int)", "scan"),
+    ("void rocprim::ROCPRIM_400001_NS::detail::onesweep_iteration_kernel<int>(int)", "sort"),
+    ("void rocprim::ROCPRIM_400001_NS::detail::partition_kernel<int>(int)", "index"),
+    ("void rocprim::ROCPRIM_400001_NS::detail::transform_kernel<int>(int)", "elementwise"),
+    ("void vllm::awq::gemm_forward_4bit_cuda_m16nXk32<128>(int)", "gemm"),
+    ("kDequantizeBlockwise<__nv_bfloat16, 512, 64, 8, 2>", "quant"),
+    ("get_mla_metadata_kernel", "index"),
+]
+"""Kernels of current stacks: serving, mixtures of experts, state spaces, vision, diffusion, Ascend, AMD's libraries."""
+
+
+@pytest.mark.parametrize(("name", "role"), STACKS)
+def test_names_of_current_stacks(name: str, role: str) -> None:
+    """Each says what it does, whatever model runs it."""
+    assert _role(name) == role
+
 
 @pytest.mark.parametrize(("name", "role"), FURTHER)
 def test_further_names(name: str, role: str) -> None:
@@ -148,7 +236,7 @@ def test_further_names(name: str, role: str) -> None:
     assert _role(name) == role
 
 
-@pytest.mark.parametrize("name", ["saxpy", "myKernel", "void foo<float>(int)", "", "_Z3abcPf"])
+@pytest.mark.parametrize("name", ["saxpy", "myKernel", "void foo<float>(int)", "", "_Z3abcPf", "_fwd_kernel"])
 def test_unknown_names_are_unknown(name: str) -> None:
     """A name that says nothing is unknown, not the nearest guess."""
     assert _role(name) == "unknown"
@@ -218,5 +306,5 @@ def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
 
 def test_missing_table(tmp_path: Path) -> None:
     """A table that is not there is a usage error too."""
-    with pytest.raises(tir.UsageError, match="cannot be read"):
+    with pytest.raises(tir.UsageError, match="no such file"):
         Infer(str(tmp_path / "none.toml")).explain("x")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ import pytest
 import traceir as tir
 from tests.conftest import SHORT
 from traceir_passes.infer import Infer, InferReport
+from traceir_passes.infer.launching import operator_role
+from traceir_passes.infer.rules import built_in
 
 Load = Callable[[str], tir.Module]
 
@@ -123,6 +128,102 @@ def test_roles_agree_with_launching_operators(load_shared: Load, name: str) -> N
                 wrong[operator, event["infer.role"]] += 1
     assert not wrong
     assert checked
+
+
+COMPATIBLE = {
+    # A convolution is computed as a product, with layouts changed around it and parts of K summed after it.
+    "conv": {"gemm", "gemm-aux", "copy", "index"},
+    # An addmm copies its bias first; a thin product sums in a kernel of its own.
+    "gemm": {"gemm-aux", "copy", "reduce"},
+    # Point-to-point work carries out a gather; its kernel has no other name.
+    "all-gather": {"send-recv"},
+    # The steps of an unfused norm, which neighbours decide.
+    "elementwise": {"norm-part"},
+    "reduce": {"norm-part", "elementwise"},
+    # Operators on indices scan and sort; a table's rows are looked up by an index_select.
+    "index": {"scan", "sort", "embed"},
+}
+"""What a launching operator's role may stand for by name: its parts, and other ways to do the same."""
+
+
+def _both(item: tir.Module) -> Counter[tuple[str, str]]:
+    """Kernel time by the role that the launching operator gives alone and the one that the name gives alone.
+
+    Only where both say something; graph launches stand for no kernel in particular.
+    """
+    rules, kind = built_in(), item.is_kind("host.op")
+    rows = np.flatnonzero(item.work & item.is_kind("dev.kernel") & (item.launch >= 0))
+    rows = rows[~item.is_kind("rt.graph_launch")[item.launch[rows]]]
+    at, out = item.parent[item.launch[rows]], Counter[tuple[str, str]]()
+    while ((at >= 0) & ~kind[at]).any():
+        at = np.where((at >= 0) & ~kind[at], item.parent[at], at)
+    pairs = np.stack([item["name"][at[at >= 0]], item["name"][rows[at >= 0]]], 1)
+    distinct, inverse = np.unique(pairs, axis=0, return_inverse=True)
+    times = np.bincount(inverse.ravel(), item["dur"][rows[at >= 0]], len(distinct))
+    for (operator, kernel), time in zip(distinct.tolist(), times.tolist(), strict=True):
+        verdict = rules.classify(item.strings[kernel])
+        told = operator_role(item.strings[operator], rules)
+        # A name that is only a hint gives way to the operator, so that it cannot contradict it.
+        if "unknown" not in (told, verdict.role) and verdict.basis == "measured":
+            out[told, verdict.role] += int(time)
+    return out
+
+
+LAUNCHED = ("sgl_pd", "vllm_pw", "b200", "qwen_h100", "bert_h100", "bert_mi300", "triton", "mi250", "nccl", "s0", "s1")
+
+
+@pytest.mark.parametrize("name", [*LAUNCHED, "alexnet", "dlrm", "sgl_dec"])
+def test_names_do_not_contradict_operators(load_shared: Load, name: str) -> None:
+    """Roles by names alone and by launching operators alone: less than 0.2 % of the time of both is a contradiction."""
+    found = _both(load_shared(name))
+    wrong = {pair: time for pair, time in found.items() if pair[0] != pair[1]}
+    wrong = {pair: time for pair, time in wrong.items() if pair[1] not in COMPATIBLE.get(pair[0], ())}
+    assert sum(found.values())
+    assert sum(wrong.values()) <= 0.002 * sum(found.values()), wrong
+
+
+HIDDEN = [("qwen_h100", 0.9), ("b200", 0.4), ("bert_h100", 0.9), ("triton", 0.85), ("nccl", 0.6)]
+
+
+@pytest.mark.parametrize(("name", "least"), HIDDEN)
+def test_roles_without_names(shared: Callable[[str], Path], tmp_path: Path, name: str, least: float) -> None:
+    """With all names hidden the launching side alone still finds most roles that names give, or parts of the same."""
+    data = json.loads(gzip.decompress(shared(name).read_bytes()))
+    for number, row in enumerate(data["traceEvents"]):
+        if row.get("cat") == "kernel":
+            row["name"] = f"k{number}"
+    path = tmp_path / "hidden.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    true, blind = (tir.PassManager((Infer(),)).run(tir.load(file)) for file in (shared(name), path))
+    assert np.array_equal(true["dur"], blind["dur"])
+    launched = true.work & true.is_kind("dev.kernel") & (true.launch >= 0)
+    pairs = zip(true.text("infer.role"), blind.text("infer.role"), strict=True)
+    same = [seen == told or seen in COMPATIBLE.get(told or "", ()) for seen, told in pairs]
+    assert true["dur"][launched & np.array(same)].sum() >= least * true["dur"][launched].sum()
+    assert not blind.is_in("infer.basis", ["measured"])[launched].any()
+
+
+BLIND = """
+[[rule]]
+role = "unknown"
+pattern = 'add_rmsnorm|rotary|act_and_mul|Cijk'
+"""
+
+
+def test_captures_tell_what_names_do_not(load_shared: Load, tmp_path: Path) -> None:
+    """In a replay of 544 kernels the captured calls alone give products, norms, activations and rope as names do."""
+    path = tmp_path / "blind.toml"
+    path.write_text(BLIND, encoding="utf-8")
+    true, report = _run(load_shared, "sgl_dec")
+    manager = tir.PassManager.parse(f'capture,infer{{roles="{path}"}}')
+    blind = manager.run(load_shared("sgl_dec"), tir.PassContext(inputs={"capture": load_shared("sgl_cap")}))
+    hidden = true.is_in("infer.role", ["gemm", "norm", "act", "rope"])
+    assert hidden.sum() == 145 + 145 + 36 + 36
+    assert np.array_equal(np.array(true.text("infer.role"))[hidden], np.array(blind.text("infer.role"))[hidden])
+    assert not blind.is_in("infer.basis", ["measured"])[hidden].any()
+    without = tir.PassManager.parse(f'infer{{roles="{path}"}}').run(load_shared("sgl_dec"))
+    assert without.is_in("infer.role", ["unknown"])[hidden & true.is_in("infer.role", ["rope", "act"])].all()
+    assert report.unknown_time_ns == 0
 
 
 def test_same_input_same_columns(load_shared: Load) -> None:

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterator
 from typing import Any, Final
 
+import attrs
+
 from traceir.cli import common
 from traceir.errors import UsageError
 from traceir.passing import PassManager
@@ -30,16 +32,21 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def with_roles(passes: str, roles: str | None, registry: Registry) -> str:
-    """A pipeline's text in which the pass that gives roles uses a table of the user's; UsageError if it names its own.
+    """A pipeline's text in which the pass that gives roles uses a table of the user's; UsageError if it names another.
 
-    The pass comes first, since all others that read roles would have it inserted without the table.
+    Where the pipeline does not have the pass it comes first, since others would have it inserted without the table.
     """
     if roles is None:
         return passes
-    if any(item.name() == PASS for item in PassManager.parse(passes, registry=registry).passes):
-        raise UsageError(f"The pipeline has the pass {PASS} already; name the table there: {PASS}{{roles={roles}}}.")
-    first = PassManager((_item(registry, roles),)).text
-    return f"{first},{passes}" if passes else first
+    items: list[Any] = list(PassManager.parse(passes, registry=registry).passes) if passes else []
+    own = [item for item in items if item.name() == PASS]
+    for item in own:
+        if item.roles:
+            raise UsageError(
+                f"The pipeline has {PASS}{{roles={item.roles}}} already; name one table, there or by --roles."
+            )
+    changed = [attrs.evolve(item, roles=roles) if item in own else item for item in items]
+    return PassManager(tuple(changed if own else [_item(registry, roles), *items])).text
 
 
 def _item(registry: Registry, roles: str | None) -> Any:

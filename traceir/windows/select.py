@@ -204,7 +204,9 @@ class _Search:
                 cls = entry.load()
             except UsageError:  # somebody's broken plug-in is no reason not to name the others
                 continue
-            if any(annotation.word == "tree" for annotation in cls.writes):
+            # A pass that needs regions itself makes them of those that another one makes.
+            needs = any(column.startswith("tree.") for column in (*cls.reads, *cls.uses))
+            if not needs and any(annotation.word == "tree" for annotation in cls.writes):
                 names.append(name)
         return f"; run {' or '.join(names)} before" if names else ", and none that is installed does"
 

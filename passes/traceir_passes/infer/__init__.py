@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from traceir_passes.infer.infer import Explanation, Infer
+from traceir_passes.infer.explaining import Explanation
+from traceir_passes.infer.infer import Infer
 from traceir_passes.infer.names import KernelName, parse
 from traceir_passes.infer.report import InferReport
 from traceir_passes.infer.rules import RoleTable, Rule, Verdict

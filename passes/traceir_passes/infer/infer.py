@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import attrs
 
 import traceir as tir
-from traceir_passes.infer import report, symbols
-from traceir_passes.infer.classes import CLASSES, OP_KINDS, class_of, op_kind_of
-from traceir_passes.infer.names import parse
-from traceir_passes.infer.rules import UNKNOWN, table
-from traceir_passes.infer.verdicts import BASES, FALLBACK, Verdicts
+from traceir_passes.infer import explaining, report
+from traceir_passes.infer.classes import CLASSES, OP_KINDS
+from traceir_passes.infer.rules import UNKNOWN, RoleTable, table
+from traceir_passes.infer.stated import COLUMNS
+from traceir_passes.infer.verdicts import BASES, Verdicts
 
 FINDING = "unknown_roles"
-
-
-@attrs.frozen
-class Explanation:
-    """How a name came to its role: what was read of it, and which rule gave what."""
-
-    name: str
-    path: str
-    role: str
-    basis: str
-    because: str
-    symbol: str
-    op_class: str
-    op_kind: str
 
 
 _NO_WORK = "no device work, or removed"
@@ -39,8 +26,10 @@ class Infer(tir.Pass):
 
     Each distinct name is classified once, by an ordered table of rules (rows are then given their role by
     code). Where the name says nothing the operator that launched the work is asked, then the operators and
-    module classes around it. Neighbours decide last: the steps of an unfused RMSNorm are norm only in their order
-    within a few kernels. What nothing tells stays `unknown`, and its share of kernel time is always reported.
+    module classes around it; for the kernels of a graph those of its capture, if the pass `capture` ran before.
+    Neighbours decide last: the steps of an unfused RMSNorm are norm only in their order within a few kernels.
+    What nothing tells stays `unknown`, and its share of kernel time is always reported. What a name states of its
+    library, types and tile becomes attributes, null where it does not say.
     O(events + names × rules).
     """
 
@@ -55,6 +44,7 @@ class Infer(tir.Pass):
     )
 
     reads: ClassVar[tuple[str, ...]] = ("id", "kind", "name", "ts", "dur", "lane", "parent", "live", "edges")
+    uses: ClassVar[tuple[str, ...]] = ("capture.op", "capture.module")
     writes: ClassVar[tuple[tir.Annotation, ...]] = (
         tir.Annotation(
             "infer.role", dtype="str", shown="role", null=_NO_WORK, doc="What the work does, such as gemm."
@@ -76,11 +66,27 @@ class Infer(tir.Pass):
             "infer.part", dtype="str", null="no device work, removed, or stands alone",
             doc="The unfused operation that it is a part of by its neighbours: rmsnorm or attention.",
         ),
+        *COLUMNS,
     )  # fmt: skip
+
+    def ready(self) -> None:
+        """Whether the file of roles can be used; a UsageError that names the option if not.
+
+        It is no check of the option itself: a text that records the pass is read where the file need not be.
+        """
+        self._rules()
+
+    def _rules(self) -> RoleTable:
+        if self.roles and not Path(self.roles).is_file():
+            raise tir.UsageError(f"The option roles of {self.name()} is {self.roles!r}, and there is no such file.")
+        try:
+            return table(self.roles)
+        except tir.UsageError as error:
+            raise tir.UsageError(f"The option roles of {self.name()} names a file that is no use: {error}") from error
 
     def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:
         """The module with roles, classes, op kinds, basis and symbols of all device work."""
-        rules = table(self.roles)
+        rules = self._rules()
         found = Verdicts.of(module, rules)
         found.ask_launches(module, rules)
         found.ask_optimizers(module)
@@ -91,15 +97,13 @@ class Infer(tir.Pass):
         """Time by role and class, and what stayed unknown."""
         return report.report(module)
 
-    def explain(self, name: str) -> Explanation:
+    def explain(self, name: str) -> explaining.Explanation:
         """How a kernel's name alone gets its role, for people who write rules."""
-        verdict = table(self.roles).classify(name)
-        role = FALLBACK.get(verdict.part, verdict.role)
-        because = verdict.because + (f"; {verdict.role} where it is a step of a norm" if verdict.part else "")
-        basis = verdict.basis if role != UNKNOWN else ""
-        return Explanation(
-            name, parse(name).path, role, basis, because, symbols.symbol(name), class_of(role), op_kind_of(role, name)
-        )
+        return explaining.explain(name, self._rules())
+
+    def rules(self) -> RoleTable:
+        """The rules that names are tried against, in order: those of the option `roles`, then the built-in ones."""
+        return self._rules()
 
     def check(self, module: tir.Module) -> list[str]:
         """All device work has a role and a class, and nothing else has one."""

@@ -15,7 +15,7 @@ import numpy as np
 import traceir as tir
 from traceir_passes.infer.rules import UNKNOWN, RoleTable, Verdict
 
-MODULE: Final = re.compile(r"nn\.Module: (\w+?)(?:_\d+)?\Z")
+MODULE: Final = re.compile(r"(?:nn\.Module: )?(\w+?)(?:_\d+)?\Z")
 _OF_FRAMEWORK: Final = ("aten::", "prim::", "autograd::", "torch::", "c10d::", "nccl:", "record_param_comms")
 
 
@@ -56,7 +56,10 @@ def operator_role(name: str, table: RoleTable, innermost: bool = True) -> str:
 
 
 def class_role(name: str) -> str:
-    """The role that the class of an `nn.Module: Class_N` frame gives to what is launched inside, or `unknown`."""
+    """The role that the class of a frame `nn.Module: Class_N` gives to what is launched inside, or `unknown`.
+
+    `Class_N` alone, as in a path of modules, is read alike.
+    """
     found = MODULE.match(name)
     if found is None:
         return UNKNOWN
@@ -66,8 +69,9 @@ def class_role(name: str) -> str:
 def ask(module: tir.Module, rows: Sequence[int], table: RoleTable) -> dict[int, Verdict]:
     """The verdict of the launching side for each of `rows` that it can tell of.
 
-    Graph launches are not asked: the one call around hundreds of kernels says nothing of any of them. The
-    operator right around the launch gives a derived role, one further out or a module class a guessed one.
+    Graph launches are not asked: the one call around hundreds of kernels says nothing of any of them. What the
+    pass `capture` found of the captured call is asked in its place, where it ran before. The operator right around
+    the launch gives a derived role, one further out or a module class a guessed one.
     O(rows × depth of the nest tree), vectorised over rows.
     """
     out: dict[int, Verdict] = {}
@@ -78,8 +82,44 @@ def ask(module: tir.Module, rows: Sequence[int], table: RoleTable) -> dict[int, 
     chosen, launch = chosen[single], launch[single]
     _climb(module, chosen, launch, out, "host.op", lambda name, first: operator_role(name, table, first), "operator")
     left = np.array([row not in out for row in chosen.tolist()], bool)
-    _climb(module, chosen[left], launch[left], out, "host.frame", lambda name, _: class_role(name), "class")
+    _climb(module, chosen[left], launch[left], out, "host.frame", lambda name, _: _frame_role(name), "class")
+    _ask_captures(module, np.asarray(rows, np.int64), table, out)
     return out
+
+
+def _frame_role(name: str) -> str:
+    return class_role(name) if name.startswith("nn.Module: ") else UNKNOWN
+
+
+def _ask_captures(module: tir.Module, rows: np.ndarray[Any, Any], table: RoleTable, out: dict[int, Verdict]) -> None:
+    """Ask the captured call of replayed work: its innermost operator, then its modules from the inside outwards."""
+    if "capture.op" not in module.annotations or "capture.module" not in module.annotations:
+        return
+    operators, paths = module["capture.op"][rows], module["capture.module"][rows]
+    known: dict[tuple[int, int], Verdict | None] = {}
+    for row, operator, path in zip(rows.tolist(), operators.tolist(), paths.tolist(), strict=True):
+        if row in out or (operator < 0 and path < 0):
+            continue
+        if (operator, path) not in known:
+            known[operator, path] = _captured(_text(module, operator), _text(module, path), table)
+        verdict = known[operator, path]
+        if verdict is not None:
+            out[row] = verdict
+
+
+def _text(module: tir.Module, code: int) -> str:
+    return module.strings[code] if code >= 0 else ""
+
+
+def _captured(operator: str, path: str, table: RoleTable) -> Verdict | None:
+    role = operator_role(operator, table) if operator else UNKNOWN
+    if role != UNKNOWN:
+        return Verdict(role, "derived", "", f"the captured operator {operator}")
+    for name in reversed(path.split("/")):
+        role = class_role(name)
+        if role != UNKNOWN:
+            return Verdict(role, "guessed", "", f"the captured class {name}")
+    return None
 
 
 def _climb(

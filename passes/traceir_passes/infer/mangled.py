@@ -15,7 +15,7 @@ _SPECIAL: Final = re.compile(r"[CD][0-5]|on|L(?=\d)")
 _OPENS: Final = "NIJXF"
 
 
-class _CutError(Exception):
+class CutError(Exception):
     """The name is cut, or uses a production that this reader does not know."""
 
 
@@ -27,7 +27,7 @@ def demangled_path(text: str) -> str:
     """
     at = 3 if text.startswith("__Z") else 2
     parts: list[str] = []
-    with contextlib.suppress(_CutError, RecursionError):
+    with contextlib.suppress(CutError, RecursionError):
         _read(text, at, parts)
     return "::".join(parts)
 
@@ -44,7 +44,7 @@ def _read(text: str, at: int, parts: list[str]) -> None:
             at, part = _word(text, at)
             parts.append("anonymous" if part.startswith("_GLOBAL__N_") else part)
         elif text[at] == "I":
-            at = _skip(text, at)
+            at = skip(text, at)
         elif known:
             parts.extend(["std"] if known[0] == "St" else [])
             at = known.end()
@@ -62,17 +62,17 @@ def _word(text: str, at: int) -> tuple[int, str]:
     """A length-prefixed part and where it ends."""
     length = _LENGTH.match(text, at)
     if length is None:
-        raise _CutError
+        raise CutError
     end = length.end() + int(length[0])
     if end > len(text):
-        raise _CutError
+        raise CutError
     return end, text[length.end() : end]
 
 
-def _skip(text: str, at: int) -> int:
+def skip(text: str, at: int) -> int:
     """The position behind one type, literal or bracketed list that begins at `at`."""
     if at >= len(text):
-        raise _CutError
+        raise CutError
     char = text[at]
     if char.isdigit():
         return _word(text, at)[0]
@@ -85,7 +85,7 @@ def _skip(text: str, at: int) -> int:
     if char in _OPENS:
         at += 1
         while text[at : at + 1] != "E":
-            at = _skip(text, at)
+            at = skip(text, at)
         return at + 1
     return at + (2 if char == "D" else 1)
 
@@ -95,11 +95,11 @@ def _skip_literal(text: str, at: int) -> int:
     if text.startswith("_Z", at):
         at += 2
         while text[at : at + 1] != "E":
-            at = _skip(text, at)
+            at = skip(text, at)
         return at + 1
-    at = _skip(text, at)
+    at = skip(text, at)
     value = _VALUE.match(text, at)
     at = value.end() if value else at
     if text[at : at + 1] != "E":
-        raise _CutError
+        raise CutError
     return at + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -39,6 +40,7 @@ class KernelName:
         return self.path.rpartition("::")[0]
 
 
+@functools.lru_cache(maxsize=1 << 12)
 def parse(name: str) -> KernelName:
     """Read a kernel's name: without return type, template arguments, parameters, clone suffixes. O(length).
 

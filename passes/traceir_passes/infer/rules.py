@@ -20,12 +20,17 @@ from traceir_passes.infer.names import KernelName, parse
 Basis = Literal["measured", "derived", "guessed"]
 Scope = Literal["path", "wrapper"]
 UNKNOWN = "unknown"
-_KEYS = frozenset({"role", "pattern", "scope", "wrapper", "vendors", "vendor", "part", "basis", "yes", "no"})
+_KEYS = frozenset(
+    {"role", "pattern", "scope", "wrapper", "vendors", "vendor", "libraries", "library", "part", "basis", "yes", "no"}
+)
 
 
 @attrs.frozen
 class Rule:
-    """A role and the pattern that gives it; `wrapper` names the wrapper whose kernels it looks into, if any."""
+    """A role and the pattern that gives it; `wrapper` names the wrapper whose kernels it looks into, if any.
+
+    `number` is its place in the table `source`, from 1.
+    """
 
     role: str
     pattern: re.Pattern[str]
@@ -36,6 +41,8 @@ class Rule:
     yes: str = ""
     no: str = ""
     source: str = "built-in"
+    libraries: tuple[str, ...] = ()
+    number: int = 0
 
     @property
     def scope(self) -> Scope:
@@ -67,6 +74,8 @@ class Verdict:
     basis: Basis = "measured"
     part: str = ""
     because: str = ""
+    rule: Rule | None = None
+    wrapper: str = ""
 
 
 @attrs.frozen
@@ -117,6 +126,16 @@ class RoleTable:
         found = next((r for r in self.rules if not r.wrapper and r.pattern.search(name.path)), None)
         return _by(found) if found is not None else Verdict(UNKNOWN, because="no rule matches the name")
 
+    def matching(self, text: str) -> tuple[Rule, ...]:
+        """All rules whose pattern is found where they look, in order: what decides, and what it keeps from deciding."""
+        name = parse(text)
+        wrapper = next((item.name for item in self.wrappers if item.recognises(name)), "")
+        return tuple(
+            rule
+            for rule in self.rules
+            if rule.pattern.search(text if rule.wrapper else name.path) and rule.wrapper in ("", wrapper)
+        )
+
     def path_role(self, text: str) -> str:
         """The role that the path rules alone give to a text such as an operator's name."""
         path = parse(text).path
@@ -130,12 +149,14 @@ class RoleTable:
         found = next(rules, None)
         if found is not None:
             return _by(found)
-        return Verdict(wrapper.otherwise, because=f"a kernel of the wrapper {wrapper.name}")
+        because = f"a kernel of the wrapper {wrapper.name}, none of whose rules matches"
+        return Verdict(wrapper.otherwise, because=because, wrapper=wrapper.name)
 
 
 def _by(rule: Rule) -> Verdict:
     where = f"inside the wrapper {rule.wrapper}" if rule.wrapper else "in the path"
-    return Verdict(rule.role, rule.basis, rule.part, f"{rule.pattern.pattern} {where} ({rule.source})")
+    because = f"{rule.pattern.pattern} {where} ({rule.source})"
+    return Verdict(rule.role, rule.basis, rule.part, because, rule, rule.wrapper)
 
 
 def _data(name: str) -> str:
@@ -160,18 +181,25 @@ def _rule(item: Mapping[str, Any], source: str, at: int) -> Rule:
         raise tir.UsageError(
             f"{where} has the pattern {item['pattern']!r}, which is no expression: {error}."
         ) from error
-    vendors = item.get("vendors", item.get("vendor", ()))
     return Rule(
         item["role"],
         pattern,
         item.get("wrapper", ""),
-        (vendors,) if isinstance(vendors, str) else tuple(vendors),
+        _words(item, "vendors", "vendor"),
         item.get("part", ""),
         item.get("basis", "measured"),
         item.get("yes", ""),
         item.get("no", ""),
         source,
+        _words(item, "libraries", "library"),
+        at,
     )
+
+
+def _words(item: Mapping[str, Any], several: str, one: str) -> tuple[str, ...]:
+    """A key's words, whether it is spelled for one word or for several."""
+    found = item.get(several, item.get(one, ()))
+    return (found,) if isinstance(found, str) else tuple(found)
 
 
 def _wrapper(item: Mapping[str, Any], source: str) -> Wrapper:

@@ -9,10 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 import traceir as tir
+from traceir.ir import NULL_U32
 from traceir_passes.infer import context, launching, symbols
+from traceir_passes.infer.attributes import read
 from traceir_passes.infer.classes import CLASSES, OP_KINDS, ROLES, class_of, op_kind_of
 from traceir_passes.infer.names import parse
 from traceir_passes.infer.rules import UNKNOWN, RoleTable
+from traceir_passes.infer.stated import COLUMNS
 
 BASES: Final = ("measured", "derived", "guessed")
 STEPS: Final = ("", "pow", "mean", "rsqrt")
@@ -104,6 +107,21 @@ class Verdicts:
             )
             module = module.with_strings(strings)
             module = module.with_columns({name: self._spread(len(module), np.append(pool, np.int32(-1))[codes])})
+        return self._attributes(module, names, inverse)
+
+    def _attributes(self, module: tir.Module, names: Ints, inverse: Ints) -> tir.Module:
+        """The module with what the names state, each distinct one read once."""
+        stated = [read(module.strings[code]).items for code in names.tolist()]
+        for column in COLUMNS:
+            values = [item.get(column.name.partition(".")[2]) for item in stated]
+            if column.dtype == "str":
+                strings, codes = module.strings.encode([None if value is None else str(value) for value in values])
+                module = module.with_strings(strings)
+                spread = self._spread(len(module), codes[inverse])
+            else:
+                spread = np.full(len(module), NULL_U32, np.uint32)
+                spread[self.rows] = np.array([NULL_U32 if value is None else value for value in values])[inverse]
+            module = module.with_columns({column.name: spread})
         return module
 
     def _op_kinds(self, module: tir.Module) -> Ints:
