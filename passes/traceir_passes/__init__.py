@@ -7,6 +7,10 @@ PASSES = {
     "gaps": ("traceir_passes.gaps:Gaps", "Give every idle stretch of a device a cause."),
     "group": ("traceir_passes.group:Group", "Find steps, layers and blocks, and label every op by its place in them."),
     "infer": ("traceir_passes.infer:Infer", "Tell the role of every event on a device from its name and its launch."),
+    "inline": (
+        "traceir_passes.inline:Inline",
+        "Write at every event what its template says: the flat list again, and nothing lost.",
+    ),
     "microbatch": (
         "traceir_passes.microbatch:Microbatch",
         "Find micro-batches that take turns in a step, how far they are apart, and who hides whose communication.",

@@ -9,16 +9,32 @@ from __future__ import annotations
 
 from traceir.folding.instances import Event, Idle, Instance, open_instance
 from traceir.folding.lanes import LaneFold, LaneOp, Lanes, fold_lanes
-from traceir.folding.model import Cause, Gaps, Op, Outlier, Place, Stack, Step, Sum
+from traceir.folding.model import (
+    Cause,
+    Difference,
+    Gaps,
+    Instances,
+    Op,
+    Outlier,
+    Place,
+    Stack,
+    Step,
+    Sum,
+    Template,
+)
+from traceir.folding.outliers import OUTLIER, why
 from traceir.folding.roles import RoleFold, Roles, Symbol, fold_roles
 from traceir.folding.steps import fold
 
 __all__ = [
+    "OUTLIER",
     "Cause",
+    "Difference",
     "Event",
     "Gaps",
     "Idle",
     "Instance",
+    "Instances",
     "LaneFold",
     "LaneOp",
     "Lanes",
@@ -31,8 +47,10 @@ __all__ = [
     "Step",
     "Sum",
     "Symbol",
+    "Template",
     "fold",
     "fold_lanes",
     "fold_roles",
     "open_instance",
+    "why",
 ]

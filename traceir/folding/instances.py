@@ -12,6 +12,7 @@ from traceir.errors import UsageError
 from traceir.folding.gaps import GapTable
 from traceir.folding.model import Sum
 from traceir.folding.steps import alike
+from traceir.folding.templates import slotted
 from traceir.folding.work import OneStep, Work, gather
 from traceir.ir import Array, Ints, Module, Spans
 
@@ -248,8 +249,9 @@ def _events(work: Work, at: Array, low: int, like: list[int | None]) -> Iterator
 def _like(work: Work, found: _Found) -> tuple[Array, Array]:
     """The work of all like instances, this one among them, and the number of each event's instance.
 
-    Like is what folds together: layers at the same place of like steps, stacks at the same place, like steps. Blocks
-    are like those of their name, ops those of their label, in such layers (or, outside layers, in such steps).
+    Like is what folds together: layers of one template at the same place of like steps, stacks at the same place, like
+    steps. Blocks are like those of their name, ops those of their label, in such layers (or, outside layers, in such
+    steps).
     """
     first = found.at[0]
     steps = next(group for group in alike(work) if any(one.region == work.step[first] for one in group))
@@ -257,6 +259,8 @@ def _like(work: Work, found: _Found) -> tuple[Array, Array]:
     if found.tree in ("layers", _OP):
         place = _places(work, steps)
         at = at[place[at] == place[first]]
+        if work.layer[first] >= 0 and found.kind != "stack":
+            at = _of_template(work, at, int(work.layer[first]))
     if found.tree == _OP:
         at = at[np.isin(work.label[at], np.unique(work.label[found.at]))]
         owner = _place_of(work)[at]
@@ -270,6 +274,14 @@ def _like(work: Work, found: _Found) -> tuple[Array, Array]:
         keep = np.append(wanted, False)[owner]
         at, owner = at[keep], owner[keep]
     return at, np.unique(owner, return_inverse=True)[1]
+
+
+def _of_template(work: Work, at: Array, layer: int) -> Array:
+    """The work of those layers that are of the template of one of them."""
+    at = at[work.layer[at] >= 0]
+    layers, instance = np.unique(work.layer[at], return_inverse=True)
+    template = slotted(work, at, instance, work.module.tree("layers").regions["index"][layers]).template
+    return np.asarray(at[(template == template[np.searchsorted(layers, layer)])[instance]])
 
 
 def _places(work: Work, steps: list[OneStep]) -> Ints:

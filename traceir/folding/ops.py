@@ -1,109 +1,79 @@
-"""Ops and stacks: statistics per label over the instances of a layer or a step."""
+"""Ops: statistics per op over the instances of a layer or a step."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from traceir.folding.model import Op, Outlier, Stack
-from traceir.folding.sums import median_sum
+from traceir.folding.model import Op
 from traceir.folding.work import Work
 from traceir.ir import Array, Ints, Mask
 
 
-def fold_stack(work: Work, regions: list[int], at: Array) -> Stack:
-    """The like stacks `regions` as one, over the work `at` of all of them."""
-    layers, instance = np.unique(work.layer[at], return_inverse=True)
-    total = np.bincount(instance, weights=work.dur[at]).astype(np.int64)
-    ops = fold_ops(work, at, instance, len(layers))
-    variant = work.layers.find("group.variant")
-    confidence = [work.layers.number("group.confidence", region) for region in regions]
-    return Stack(
-        layers=round(len(layers) / len(regions)),
-        instances=len(regions),
-        evidence=work.layers.text("group.evidence", regions[0]),
-        confidence=min(confidence) if any(confidence) else None,
-        partial=bool(work.layers.number("group.partial", regions[0])),
-        median_ns=int(np.median(total)),
-        total_ns=int(total.sum()),
-        exposed_ns=work.exposed_of(at),
-        ops=ops,
-        slowest=_slowest(work, at, layers, instance, total, ops),
-        variants=len(np.unique(work.module[variant][layers])) if variant else 1,
-        p90_ns=int(np.percentile(total, 90)),
-        max_ns=int(total.max()),
-        exposed_median_ns=work.exposed_median_of(at, instance),
-        lanes=_by_lane(work, at, instance),
-        sums=work.sums_of(at, instance),
-    )
+def fold_ops(work: Work, at: Array, instance: Array, instances: int, code: Array | None = None) -> tuple[Op, ...]:
+    """The ops of some work over its instances, in order of their median place in an instance.
 
-
-def _by_lane(work: Work, at: Array, instance: Array) -> tuple[tuple[str, int], ...]:
-    """The lanes of some work with the median per instance of the time there (of instances that use it), most first."""
-    lane, dur = work.lane[at], work.dur[at]
-    used = np.flatnonzero(np.bincount(lane)).tolist()
-    out = []
-    for number in used:
-        here = lane == number if len(used) > 1 else slice(None)
-        out.append((work.module.lanes[number].name, int(median_sum(instance[here], dur[here]))))
-    return tuple(sorted(out, key=lambda item: -item[1]))
-
-
-def _slowest(work: Work, at: Array, layers: Array, instance: Array, total: Ints, ops: tuple[Op, ...]) -> Outlier | None:
-    if len(layers) < 3:
-        return None
-    worst = int(np.argmax(total))
-    tree = work.module.tree("layers")
-    inside = instance == worst
-    times: dict[tuple[str, str], int] = {}
-    for position in np.flatnonzero(inside).tolist():
-        name = (work.label_of(at[position]), work.block_of(at[position]))
-        times[name] = times.get(name, 0) + int(work.dur[at[position]])
-    medians = {(op.label, op.block): op.median_ns for op in ops}
-    worst_op = max(times, key=lambda name: (times[name] - medians.get(name, 0), name))
-    step = int(work.step[at[inside]][0])
-    return Outlier(
-        step=work.steps.name(step),
-        layer=int(tree.regions["index"][layers[worst]]),
-        time_ns=int(total[worst]),
-        label=worst_op[0],
-        factor=times[worst_op] / medians[worst_op] if medians.get(worst_op) else float("inf"),
-    )
-
-
-def fold_ops(work: Work, at: Array, instance: Array, instances: int) -> tuple[Op, ...]:
-    """The labels of some work over its instances, in order of their median place in an instance."""
-    keys, inverse = np.unique(work.key[at], return_inverse=True)
+    An op is a label in its place; `code` parts the work into ops otherwise, and then each is called by the label that
+    most of its events have. O(n log n).
+    """
+    keys, inverse = np.unique(work.key[at] if code is None else code, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    bounds = np.searchsorted(inverse[order], np.arange(len(keys) + 1))
     place = _place(instance)
-    cell, cell_of = _cells(inverse * np.int64(instances) + instance, len(keys) * instances)
-    times = np.bincount(cell_of, weights=work.dur[at]).astype(np.int64)
-    counts = np.bincount(cell_of)
     ops = []
     for number in range(len(keys)):
-        chosen = cell // instances == number
-        here = at[inverse == number]
-        usual = np.bincount(counts[chosen]).argmax()
-        sample = _sample(cell, counts, chosen, int(usual))
-        low, middle, high = np.percentile(times[chosen], [10, 50, 90])
-        op = Op(
-            label=work.label_of(here[0]),
-            kernels=int(usual),
-            symbols=tuple(work.name(c) for c in work.symbol[at[cell_of == sample]].tolist()),
-            roles=work.roles_of(here),
-            lanes=work.lanes_of(here),
-            present=int(chosen.sum()),
-            instances=instances,
-            median_ns=int(middle),
-            p10_ns=int(low),
-            p90_ns=int(high),
-            total_ns=int(times[chosen].sum()),
-            exposed_ns=work.exposed_of(here),
-            block=work.block_of(here[0]),
-            max_ns=int(times[chosen].max()),
-            exposed_median_ns=work.exposed_median_of(here, instance[inverse == number]),
-            sums=work.sums_of(here, instance[inverse == number]),
-        )
-        ops.append((float(np.median(place[inverse == number])), op.label, op))
+        mine = order[bounds[number] : bounds[number + 1]]
+        op = _op(work, at[mine], instance[mine], instances)
+        ops.append((float(np.median(place[mine])), op.label, op))
     return tuple(op for _, _, op in sorted(ops, key=lambda item: item[:2]))
+
+
+def _op(work: Work, here: Array, of: Array, instances: int) -> Op:
+    """One op: the events `here`, each of the instance `of`."""
+    cells, cell = _cells(of, instances)
+    times = np.bincount(cell, weights=work.dur[here]).astype(np.int64)
+    counts = np.bincount(cell)
+    usual = int(np.bincount(counts).argmax())
+    sample = here[cell == _sample(cell, counts == usual, work.symbol[here])]
+    low, middle, high = np.percentile(times, [10, 50, 90])
+    called = int(here[_called(work.key[here])])
+    return Op(
+        label=work.label_of(called),
+        kernels=usual,
+        symbols=tuple(work.name(c) for c in work.symbol[sample].tolist()),
+        roles=work.roles_of(here),
+        lanes=work.lanes_of(here),
+        present=len(cells),
+        instances=instances,
+        median_ns=int(middle),
+        p10_ns=int(low),
+        p90_ns=int(high),
+        total_ns=int(times.sum()),
+        exposed_ns=work.exposed_of(here),
+        block=work.block_of(called),
+        max_ns=int(times.max()),
+        exposed_median_ns=work.exposed_median_of(here, of),
+        sums=work.sums_of(here, of),
+        rows=work.rows[here],
+        dur=work.dur[here],
+        of=of,
+    )
+
+
+def _sample(cell: Array, typical: Mask, symbol: Array) -> int:
+    """An instance in the middle of those that have the usual number of kernels, and of these the usual kernels."""
+    mixed = (symbol.astype(np.int64) * 2_654_435_761) % 1_000_003  # sums of these tell lists of names apart
+    found = np.bincount(cell, weights=mixed)[typical]
+    values, count = np.unique(found, return_counts=True)
+    usual = np.flatnonzero(typical)[found == values[np.argmax(count)]]
+    return int(usual[len(usual) // 2])
+
+
+def _called(key: Array) -> int:
+    """The first event that has the label of most."""
+    if (key == key[0]).all():
+        return 0
+    _, first, count = np.unique(key, return_index=True, return_counts=True)
+    return int(first[np.argmax(count)])
 
 
 def _cells(code: Array, most: int) -> tuple[Array, Array]:
@@ -114,7 +84,7 @@ def _cells(code: Array, most: int) -> tuple[Array, Array]:
     return np.flatnonzero(used), (np.cumsum(used) - 1)[code]
 
 
-def _place(instance: Array) -> Array:
+def _place(instance: Array) -> Ints:
     """Each event's position within its instance (events come in order of time)."""
     order = np.argsort(instance, kind="stable")
     ordered = instance[order]
@@ -122,9 +92,3 @@ def _place(instance: Array) -> Array:
     out = np.empty(len(instance), np.int64)
     out[order] = np.arange(len(instance)) - first
     return out
-
-
-def _sample(cell: Array, counts: Array, chosen: Mask, usual: int) -> int:
-    """An instance in the middle that has the usual number of kernels of the label."""
-    typical = np.flatnonzero(chosen & (counts == usual))
-    return int(typical[len(typical) // 2])

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from traceir.folding.extents import extents, median_known
 from traceir.folding.gaps import GapTable
 from traceir.folding.model import Op, Stack, Step
-from traceir.folding.ops import fold_ops, fold_stack
+from traceir.folding.ops import fold_ops
+from traceir.folding.outliers import OUTLIER
+from traceir.folding.stacks import fold_stack
+from traceir.folding.stepwise import outlying_steps
 from traceir.folding.work import OneStep, Work, gather
 from traceir.ir import Array, Ints, Module, Spans
 from traceir.ir.window import outside_launches
@@ -17,15 +21,16 @@ ALIKE = 2
 """Steps fold only if none costs more than this many times the least of them: a median has to describe them all."""
 
 
-def fold(module: Module) -> tuple[Step, ...]:
+def fold(module: Module, threshold: float = OUTLIER) -> tuple[Step, ...]:
     """Fold a module's device work. O(n log n) in the number of device events.
 
     Steps are alike if they have the same phase, the same stacks (or, without stacks, the same labels) and a like
-    cost. Labels come from the column shown as `label`, else from roles, else from names.
+    cost. Labels come from the column shown as `label`, else from roles, else from names. Instances more than
+    `threshold` robust standard deviations from the median of their like are named as outliers.
     """
     work = gather(module)
     judged = GapTable.of(work)
-    return tuple(_fold_steps(work, members, judged) for members in alike(work))
+    return tuple(_fold_steps(work, members, judged, threshold) for members in alike(work))
 
 
 def alike(work: Work) -> list[list[OneStep]]:
@@ -103,7 +108,7 @@ def _busy_within(work: Work, parts: Sequence[Array], low: Ints, high: Ints) -> I
     return out
 
 
-def _fold_steps(work: Work, members: list[OneStep], judged: GapTable | None) -> Step:
+def _fold_steps(work: Work, members: list[OneStep], judged: GapTable | None, threshold: float) -> Step:
     at = np.concatenate([member.at for member in members])
     instance = np.repeat(np.arange(len(members)), [len(member.at) for member in members])
     spans = [member.high - member.low for member in members]
@@ -112,6 +117,8 @@ def _fold_steps(work: Work, members: list[OneStep], judged: GapTable | None) -> 
     rows = work.rows[at]
     inside, outside = work.module.launch[rows], outside_launches(work.module)[rows]
     launches = np.where(inside >= 0, work.module["id"][inside], outside)
+    items = _items(work, members, at, instance, threshold)
+    instances = extents(work, at, instance, np.array([member.region for member in members]))
     return Step(
         name=work.steps.name(first) or None,
         count=len(members),
@@ -123,7 +130,7 @@ def _fold_steps(work: Work, members: list[OneStep], judged: GapTable | None) -> 
         work_ns=sum(member.work_ns for member in members),
         exposed_ns=work.exposed_of(at),
         lanes=work.lanes_of(at),
-        items=_items(work, members, at, instance),
+        items=items,
         slowest=(work.steps.name(members[slow].region), spans[slow]) if first >= 0 and len(members) > 1 else None,
         mark=work.steps.text("group.mark_text", first),
         grouped=work.module.has_tree("steps"),
@@ -134,10 +141,14 @@ def _fold_steps(work: Work, members: list[OneStep], judged: GapTable | None) -> 
         gaps=judged.within(work, members, at, instance) if judged is not None else None,
         unknown_ns=work.unknown_of(at),
         sums=work.sums_of(at, instance),
+        busy_ns=int(np.median(instances.busy_ns)),
+        host_ns=median_known(instances.host_ns),
+        outliers=outlying_steps(work, members, instances, items, at, instance, threshold),
+        instances=instances,
     )
 
 
-def _items(work: Work, members: list[OneStep], at: Array, instance: Array) -> tuple[Op | Stack, ...]:
+def _items(work: Work, members: list[OneStep], at: Array, instance: Array, threshold: float) -> tuple[Op | Stack, ...]:
     """The stacks and, before, between and after them, the ops outside layers, in order of time."""
     depth = max(len(member.stacks) for member in members)
     order = np.concatenate([_segments(work, member) for member in members])
@@ -148,7 +159,7 @@ def _items(work: Work, members: list[OneStep], at: Array, instance: Array) -> tu
             continue
         if place % 2:
             regions = [member.stacks[place // 2] for member in members if place // 2 < len(member.stacks)]
-            items.append(fold_stack(work, regions, at[here]))
+            items.append(fold_stack(work, regions, at[here], threshold))
         else:
             items.extend(fold_ops(work, at[here], instance[here], len(members)))
     return tuple(items)

@@ -123,7 +123,7 @@ def _fit(line: Line, label: int, columns: Sequence[tuple[int, int, bool]], style
 
     margin = " " * line.indent
     if line.bar:
-        margin = margin[:-2] + "│ "
+        margin = margin[: -2 * line.bars] + "│ " * line.bars
     if not line.cells:
         head = margin + line.label + ("  " if line.label and line.text else "")
         yield from _flow(head, line.text, style, wraps=line.wraps)

@@ -17,6 +17,8 @@ SPREAD = 1.2
 """The slow instances of what repeats are told if they take more than this many times the median."""
 _MANY = 10
 """From so many instances on the spread is the 90th percentile; of fewer it is the slowest, which is a fact."""
+_OUTLIERS = 3
+"""Outlying steps that are named; the others are counted."""
 _MAIN = 0.5
 """A place that has more than this share of a step's gap time is named as where the gaps are."""
 
@@ -59,8 +61,8 @@ class Columns:
         out = (units.time(median), "" if total is None else units.share(total, self.step.work_ns))
         return (*out, *(("" if exposed is None else units.time(exposed),) if self.comm else ()), *sums)
 
-    def line(self, item: folding.Op | folding.Stack) -> tuple[str, ...]:
-        """The cells of an op's or a stack's line."""
+    def line(self, item: folding.Op | folding.Stack | folding.Template) -> tuple[str, ...]:
+        """The cells of the line of an op, a stack or a template."""
         return self.cells(item.median_ns, item.total_ns, item.exposed_median_ns, self.sums.medians(item.sums))
 
 
@@ -103,7 +105,7 @@ def _step(step: folding.Step, room: Room) -> Iterator[Line]:
                 yield from _stack(item, columns, room)
         else:
             ops = [item for item in chunk if isinstance(item, folding.Op)]
-            yield from _ops(ops, columns, room.ops, indent=2, bar=False)
+            yield from _ops(ops, columns, room.ops, indent=2, bars=0)
     if step.gaps is not None and step.gaps.count:
         yield from _gaps(step, step.gaps, columns, room.causes)
 
@@ -124,7 +126,9 @@ def _facts(step: folding.Step, main: str) -> Iterator[str]:
     launches = words.many(step.launches, "launch", "launches")
     yield f"{words.many(step.kernels, 'device event')}{each} from {launches}"
     yield f"{'median ' if several else ''}{units.time(step.span_ns)} on {words.lanes(lanes)}"
-    if step.slowest is not None:
+    if step.outliers:
+        yield from words.outliers(step.outliers, several=True, most=_OUTLIERS)
+    elif step.slowest is not None:
         yield f"fastest {units.time(step.fastest_ns)}, slowest {step.slowest[0]} {units.time(step.slowest[1])}"
     if step.idle_ns and step.gaps is None:
         yield f"device idle {units.time(step.idle_ns)} of it"
@@ -135,20 +139,28 @@ def _facts(step: folding.Step, main: str) -> Iterator[str]:
 def _stack(stack: folding.Stack, columns: Columns, room: Room) -> Iterator[Line]:
     label = f"layer ×{stack.layers}" + (f" (×{stack.instances})" if stack.instances > 1 else "")
     about = [text for text in (_spread(stack),) if text]
-    if stack.slowest is not None and stack.median_ns and stack.slowest.time_ns > SPREAD * stack.median_ns:
-        slow = stack.slowest
-        where = f"layer {slow.layer}" + (f" of {slow.step}" if slow.step and columns.step.count > 1 else "")
-        more = f" ({slow.label} ×{slow.factor:.1f})" if slow.factor < float("inf") else f" ({slow.label})"
-        about.append(f"slowest: {where}, {units.time(slow.time_ns)}{more}")
+    several = columns.step.count > 1
+    odd = words.outliers(stack.outliers, several=several) if len(stack.templates) == 1 else []
+    if stack.outliers and stack.outliers[0].delta_ns > 0:
+        about += odd
+        odd = []
+    if len(stack.templates) > 1:
+        about.append(
+            " and ".join(f"{item.title} ×{round(item.count / stack.instances)}" for item in stack.templates[:3])
+        )
     if len(stack.lanes) > 1:
         about.append(" beside ".join(f"@{name} {units.time(time)}" for name, time in stack.lanes[:3]))
+    extents = list(_extents(stack.templates[0])) if len(stack.templates) == 1 else []
+    if stack.templates and stack.templates[0].span_ns > SPREAD * stack.templates[0].busy_ns:
+        about += extents
+        extents = []
     if stack.evidence:
         sure = f", confidence {stack.confidence:.2f}" if stack.confidence is not None else ""
         about.append(f"evidence {stack.evidence}{sure}")
     if stack.partial:
         about.append("partial: cut by the window")
-    if stack.variants > 1:
-        about.append(f"{stack.variants} variants")
+    about += odd
+    about += extents
     yield Line(
         label=label,
         cells=columns.line(stack),
@@ -156,7 +168,40 @@ def _stack(stack: folding.Stack, columns: Columns, room: Room) -> Iterator[Line]
         indent=2,
         look="fold",
     )
-    yield from _ops(stack.ops, columns, room.layer_ops, indent=4, bar=True)
+    yield from _ops(stack.ops, columns, room.layer_ops, indent=4, bars=1)
+    if len(stack.templates) > 1:
+        for item in stack.templates:
+            yield from _template(item, stack, columns, room)
+
+
+def _template(item: folding.Template, stack: folding.Stack, columns: Columns, room: Room) -> Iterator[Line]:
+    """One of several kinds of layers: which layers, and what it does not have alike with the others."""
+    number = round(item.count / stack.instances)
+    more = f" (×{stack.instances})" if stack.instances > 1 else ""
+    about = [f"{'layers' if len(item.numbers) > 1 else 'layer'} {words.numbers(item.numbers)}"]
+    if item is not stack.templates[0]:
+        more_ns = item.median_ns - stack.templates[0].median_ns
+        about.append(f"{units.time(abs(more_ns))} {'more' if more_ns >= 0 else 'less'} than {stack.templates[0].title}")
+    about += words.outliers(item.outliers, several=columns.step.count > 1)
+    about += _extents(item)
+    yield Line(
+        label=f"{item.title} ×{number}{more}",
+        cells=columns.line(item),
+        text=" · ".join(about),
+        indent=4,
+        bar=True,
+        look="fold",
+    )
+    own = [item.ops[place] for place in item.own]
+    yield from _ops(own, columns, max(room.layer_ops // len(stack.templates), 2), indent=6, bars=2)
+
+
+def _extents(item: folding.Template) -> Iterator[str]:
+    """How long a layer takes from its first to its last event, how much of that its work runs, and on the host."""
+    span, busy = units.time(item.span_ns), units.time(item.busy_ns)
+    yield f"spans {span}" + (f", busy {busy}" if busy != span else "")
+    if item.host_ns is not None:
+        yield f"launched within {units.time(item.host_ns)}"
 
 
 def _spread(item: folding.Op | folding.Stack) -> str:
@@ -168,18 +213,20 @@ def _spread(item: folding.Op | folding.Stack) -> str:
     return f"{word} {units.time(value)}" if value > SPREAD * item.median_ns else ""
 
 
-def _ops(ops: Sequence[folding.Op], columns: Columns, most: int, *, indent: int, bar: bool) -> Iterator[Line]:
+def _ops(ops: Sequence[folding.Op], columns: Columns, most: int, *, indent: int, bars: int) -> Iterator[Line]:
     """A line per op in order of time; when they are too many the small ones are summed in one line."""
     keep = set(map(id, sorted(ops, key=lambda op: -op.total_ns)[: most if len(ops) <= most else most - 1]))
     for op in ops:
         if id(op) not in keep:
             continue
+        some = f" ({op.present}/{op.instances})" if op.present < op.instances else ""
         yield Line(
-            label=op.label,
+            label=op.label + some,
             cells=columns.line(op),
             text=_about(op, columns.main),
             indent=indent,
-            bar=bar,
+            bar=bars > 0,
+            bars=max(bars, 1),
             look="comm" if op.exposed_ns is not None else "op",
         )
     rest = [op for op in ops if id(op) not in keep]
@@ -196,7 +243,8 @@ def _ops(ops: Sequence[folding.Op], columns: Columns, most: int, *, indent: int,
             ),
             text=names,
             indent=indent,
-            bar=bar,
+            bar=bars > 0,
+            bars=max(bars, 1),
             look="note",
         )
 
@@ -207,8 +255,6 @@ def _about(op: folding.Op, main: str) -> str:
     parts += [text for text in (_spread(op),) if text]
     # A label that is the kernel's own name, for want of a better one, need not be said twice.
     parts += [f"×{op.kernels}" if set(op.symbols) == {op.label} else words.runs(op.symbols)]
-    if op.present < op.instances:
-        parts.insert(0, f"in {op.present} of {op.instances}")
     return "   ".join(parts)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from traceir import units
+from traceir.folding import Outlier, why
 
 _MARK_MOST = 32
 
@@ -57,3 +58,34 @@ def listed(parts: Sequence[str], more: int, room: int) -> str:
         if len(text) <= room:
             break
     return text
+
+
+def numbers(values: Sequence[int], most: int = 3) -> str:
+    """Numbers in order as ranges, those of an even step written out: `0–2`, `1, 3, 5 … 11`, `0, 5, 9 and 4 more`."""
+    values = list(values)
+    steps = {b - a for a, b in pairwise(values)}
+    if len(values) > 2 and steps == {1}:
+        return f"{values[0]}–{values[-1]}"
+    if len(values) > most + 1 and len(steps) == 1:
+        return f"{', '.join(map(str, values[:most]))} … {values[-1]}"
+    left = len(values) - most
+    if left <= 1:
+        return ", ".join(map(str, values))
+    return f"{', '.join(map(str, values[:most]))} and {left} more"
+
+
+def outliers(found: Sequence[Outlier], *, several: bool, most: int = 1) -> list[str]:
+    """The instances furthest from the median and why, and how many more there are; `several` steps are told apart."""
+    if not found:
+        return []
+    word = "slowest" if found[0].delta_ns > 0 else "fastest"
+    text = f"{word}: " + "; ".join(_outlier(item, several=several) for item in found[:most])
+    return [text + (f" and {units.count(len(found) - most)} more outlying" if len(found) > most else "")]
+
+
+def _outlier(item: Outlier, *, several: bool) -> str:
+    which = item.step if item.layer < 0 else f"layer {item.layer}"
+    if item.layer >= 0 and item.step and several:
+        which += f" of {item.step}"
+    spans = item.layer >= 0 and item.measure == "span"
+    return f"{which}{' spans' if spans else ','} {units.time(item.time_ns)} ({why(item)})"
