@@ -61,7 +61,9 @@ ERRORS = {
     "zzz": "There is no pass 'zzz'; there are alpha, beta, delta, many, shift (column 1 of the pipeline).",
     "beta{x=1}": "The pass beta has no option 'x'; it has none (column 6 of the pipeline).",
     "alpha,alpha{scal=1}": "The pass alpha has no option 'scal'; did you mean scale (column 13 of the pipeline).",
-    "alpha{scale=two}": "The option scale of alpha is 'two', and it has to be a whole number (column 7 of the pipeline).",
+    "alpha{scale=two}": (
+        "The option scale of alpha is 'two', and it has to be a whole number (column 7 of the pipeline)."
+    ),
     "alpha{scale=1,scale=2}": "The option scale of alpha is given twice, the second time at column 15.",
     "alpha,\n beta,\n many{top=1,\n  x=2}": (
         "The pass many has no option 'x'; it has versus, min_ns, share, names, deep, top, note "
