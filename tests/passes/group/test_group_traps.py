@@ -102,8 +102,8 @@ def test_heavy_kernels_too_many_are_the_border_of_a_pass(middle: list[str], stac
 
 @pytest.mark.parametrize(
     "body",
-    ["ngAgngag", "ngAgngkAgngag", "ngAgngkAgngAgngag"],
-    ids=["one", "two", "three"],
+    ["ngAgngag", "ngAAgngag", "ngAgngkAgngag", "ngAgngkAgngAgngag"],
+    ids=["one", "one-of-two-kernels", "two", "three"],
 )
 def test_a_layer_has_one_to_three_attentions(body: str) -> None:
     """Self attention; self and cross; self, cross and temporal."""
@@ -182,6 +182,21 @@ def test_repeats_hold_two_heavy_tokens_and_an_attention(body: str, repeats: list
     tokens = np.frombuffer(body.encode() * 9, np.uint8)
     found = tandem_repeats(tokens, np.zeros(len(tokens), np.int64), max_period=400)
     assert [(repeat.period, (repeat.stop - repeat.start) // repeat.period) for repeat in found] == repeats
+
+
+@pytest.mark.parametrize("body", ["nAnkp", "nbSgn"])
+def test_one_heavy_token_is_no_repeat(body: str) -> None:
+    """Four copies of a body with a single product or attention."""
+    tokens = np.frombuffer(body.encode() * 4, np.uint8)
+    assert tandem_repeats(tokens, np.zeros(len(tokens), np.int64), max_period=400) == []
+
+
+def test_repeats_do_not_overlap() -> None:
+    """Six copies are not three of their double too, though there is room for one elsewhere."""
+    rest = bytes(random.Random(1).choices(b"ngbvRXkA", k=90))
+    tokens = np.frombuffer(b"ngAgag" * 6 + rest, np.uint8)
+    (repeat,) = tandem_repeats(tokens, np.zeros(len(tokens), np.int64), max_period=400)
+    assert (repeat.start, repeat.period, (repeat.stop - repeat.start) // 6) == (0, 6, 6)
 
 
 @pytest.mark.parametrize("kinds", [2, 3])

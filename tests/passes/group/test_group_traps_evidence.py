@@ -342,6 +342,26 @@ def test_copies_are_nodes_of_a_capture(tmp_path: Path, sort: str) -> None:
     assert reasons(item) == [said]
 
 
+@pytest.mark.parametrize(("nodes", "joins"), [((1, 3, 2), True), (None, False)], ids=["ids", "time"])
+def test_nodes_on_several_streams_are_joined_by_their_ids(
+    tmp_path: Path, nodes: tuple[int, ...] | None, joins: bool
+) -> None:
+    """The third node of the capture runs on a stream of its own before the second; time alone gives another order."""
+    writer = Writer()
+    writer.call("cudaStreamBeginCapture")
+    for name in ("nvjet_a", "flash_fwd_kernel", "rms_norm_kernel"):
+        writer.call("cudaLaunchKernel", kernel=name)
+    writer.call("cudaStreamEndCapture")
+    correlation = writer.call("cudaGraphLaunch")
+    for k, (name, stream) in enumerate((("nvjet_a", 7), ("rms_norm_kernel", 8), ("flash_fwd_kernel", 7))):
+        said = {"graph node id": nodes[k]} if nodes else {}
+        writer.row("kernel", name, writer.now, 9, correlation=correlation, stream=stream, device=0, **said)
+        writer.rows[-1]["tid"] = stream
+        writer.now += 10
+    item, _, _ = joined(writer.module(tmp_path))
+    assert (reasons(item) == [None]) is joins
+
+
 def test_of_two_graphs_with_equal_counts_the_names_decide(tmp_path: Path) -> None:
     """The counts fit both."""
     writer = Writer()
