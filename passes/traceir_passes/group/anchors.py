@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 import traceir as tir
-from traceir.ir import Ints, Mask
+from traceir.ir import Array, Ints, Mask
 from traceir_passes.group.similarity import Likeness, aligned_cut, clusters, nearest
 from traceir_passes.group.tokens import FEED_FORWARD, LaneWork, heavies
 
@@ -19,6 +19,8 @@ _BACKWARD: Final = re.compile(r"bwd|backward", re.IGNORECASE)
 _FEED: Final = re.compile(rb"g[^gn]*[nF]+[^gnF]*g[^gnF]*g+[^gnF]*[nF]")
 _LETTERS: Final = bytes(sorted(map(ord, FEED_FORWARD)))
 MAX_UNIT: Final = 3
+MOST_ALIKE: Final = 2
+"""Tokens that two bodies may have lost at the same places by chance: an anchor, and one beside it."""
 MOST_PAIRS: Final = 4
 """Pairs of unlike bodies that are tried where an anchor may be lost; layers have few kinds."""
 LASTING: Final = 3
@@ -76,15 +78,20 @@ def segments(work: LaneWork, cuts: Ints) -> tuple[Ints, Mask]:
     """
     separator = np.zeros(len(work), bool)
     core = work.tokens[work.core]
-    parts = (core == ord("E")) | (core == ord("Z"))
-    if len(core) > 2:
-        inner = (core[1:-1] == ord("E")) & (core[:-2] == ord("g")) & (core[2:] == ord("S"))
-        parts[1:-1] &= ~inner
+    parts = ((core == ord("E")) | (core == ord("Z"))) & ~_biases(core)
     separator[work.core[parts]] = True
     step = separator.astype(np.int64)
     step[1:] |= separator[:-1]
     step[cuts[cuts < len(work)]] = 1
     return np.cumsum(step), separator
+
+
+def _biases(core: Array) -> Mask:
+    """Which core tokens are embeddings right between a gemm and its softmax: a position bias inside attention."""
+    out = np.zeros(len(core), bool)
+    if len(core) > 2:
+        out[1:-1] = (core[1:-1] == ord("E")) & (core[:-2] == ord("g")) & (core[2:] == ord("S"))
+    return out
 
 
 def find_anchors(work: LaneWork, segment: Ints, module: tir.Module) -> dict[str, Anchors]:
@@ -95,9 +102,10 @@ def find_anchors(work: LaneWork, segment: Ints, module: tir.Module) -> dict[str,
     """
     core = work.tokens[work.core]
     chosen = (core == ord("A")) | (core == ord("L"))
-    if len(core) > 2:
-        between = (core[1:-1] == ord("S")) & (core[:-2] == ord("g")) & (core[2:] == ord("g"))
-        chosen[1:-1] |= between
+    near = np.flatnonzero(~_biases(core))  # a position bias stands between a gemm and its softmax without parting them
+    if len(near) > 2:
+        left, mine, right = core[near[:-2]], core[near[1:-1]], core[near[2:]]
+        chosen[near[1:-1][(mine == ord("S")) & (left == ord("g")) & (right == ord("g"))]] = True
     at = np.flatnonzero(chosen)
     if not len(at):
         return {}
@@ -246,7 +254,13 @@ class Finder:
         return []
 
     def _part_of(self, body: bytes, whole: bytes) -> float:
-        """The likeness of two bodies if the first is the second with losses (one token in 20 may differ), else 0."""
+        """The likeness of two bodies if the first is the second with losses, else 0.
+
+        One token in 20 may differ. A body that occurs more than once and lacks more than a few is another one, such as
+        the border between two passes, where work between the layers stands instead of a layer's half.
+        """
+        if self._count[body] > 1 and len(whole) - len(body) > MOST_ALIKE:
+            return 0.0  # losses do not fall alike twice: that much was never there
         ratio = self.likeness.at_least(body, whole, WHOLE)
         common = ratio * (len(body) + len(whole)) / 2
         return ratio if common >= 0.95 * len(body) else 0.0

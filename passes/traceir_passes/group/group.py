@@ -12,7 +12,7 @@ from traceir.ir import NULL_U32, Array, Mask
 from traceir_passes.group import attach, captured, reconcile, steps
 from traceir_passes.group.annotations import annotation_stacks
 from traceir_passes.group.columns import BASES, REASONS, WRITES
-from traceir_passes.group.device import DeviceOptions, device_stacks
+from traceir_passes.group.device import BOTH, DeviceOptions, device_stacks
 from traceir_passes.group.interleaved import parted
 from traceir_passes.group.layers import all_layers
 from traceir_passes.group.modules import module_stacks
@@ -137,6 +137,10 @@ class Group(tir.Pass):
             mine: list[Stack] = []
             for work in parts:
                 mine += device_stacks(module, work, reconcile.stretch_cuts(module, work, member), options)
+            for stack in mine:
+                if stack.start < BOTH:
+                    said = f"{stack.layers} layers are counted by their attention alone: their roles do not repeat."
+                    context.remark(self.name(), said, event=int(module["id"][stack.rows[0]]))
             ranked.append(mine)
         stacks, remarks = reconcile.chosen_stacks(ranked, len(module), self.min_layers)
         for remark in remarks:

@@ -121,13 +121,15 @@ class Allowed:
     """Offsets in the template at which a layer may begin: `low` … `high`, by exact names only up to `named`.
 
     With `cut` the run begins at the window's start, and not where layers do by their own order: the window may have cut
-    the first one anywhere, so `low` says little.
+    the first one anywhere, so `low` says little. With `altered` the order of core roles alone would also allow the norm
+    before the input projection: the first layer may have a copy more, or what precedes it may look like a layer's end.
     """
 
     low: int
     high: int
     named: int
     cut: bool = False
+    altered: bool = False
 
 
 def allowed(run: Course, *, damage: bool = False) -> Allowed | None:
@@ -152,8 +154,10 @@ def allowed(run: Course, *, damage: bool = False) -> Allowed | None:
     if run.at[0] - back == 0 and not _may_begin(run.template, low):
         low = 0
     if low <= high:
-        cut = run.at[0] - back == 0 and low != grammar(run.template)
-        return Allowed(low, high, max(min(high, period - names), low), cut)
+        proper, core = grammar(run.template), _allowed_by_core(run)
+        cut = run.at[0] - back == 0 and low != proper
+        altered = not low <= proper <= high and core is not None and core.low <= proper <= core.high
+        return Allowed(low, high, max(min(high, period - names), low), cut, altered)
     return _allowed_by_core(run)
 
 
@@ -311,9 +315,9 @@ def choose(template: bytes, ranges: list[Allowed | None], *, damage: bool) -> tu
     if norms:
         proper = grammar(template)
         start = _with_cast(template, proper if proper in norms else norms[0], options)
-        return start, start != options[0]
+        return start, start != options[0] or any(found.altered for found in known)
     start = _past_reduction(template, options[0])
-    return start, start != options[0]
+    return start, start != options[0] or any(found.altered for found in known)
 
 
 def _votes(template: bytes, ranges: list[tuple[int, int]]) -> Ints:

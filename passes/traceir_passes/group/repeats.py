@@ -24,8 +24,8 @@ def tandem_repeats(tokens: Array, segment: Ints, *, max_period: int, copies: int
     """Maximal runs of at least `copies` copies of a body that has two heavy tokens and an attention, conv or softmax.
 
     `tokens` are core tokens (uint8) and `segment` the stretch each lies in; no repeat crosses a stretch. Smallest
-    periods first, so bodies are primitive; runs do not overlap. O(n · max_period) at most, with one comparison per
-    period; the search ends when no stretch has room for a longer one.
+    periods first, and no body is a repeat itself; runs do not overlap. O(n · max_period) at most, with one comparison
+    per period; the search ends when no stretch has room for a longer one.
     """
     n = len(tokens)
     free = np.ones(n, bool)
@@ -45,13 +45,19 @@ def tandem_repeats(tokens: Array, segment: Ints, *, max_period: int, copies: int
             body = start + period
             if heavy[body] - heavy[start] < 2 or anchors[body] - anchors[start] < 1:
                 continue
-            if free[start:end].sum() < copies * period:
+            if free[start:end].sum() < copies * period or not _primitive(tokens[start:body]):
                 continue
             free[start:end] = False
             found.append(Repeat(start, end, period))
         if len(found) > before:  # longer periods need room that is still free
             fits = int(np.bincount(place[free], minlength=1).max()) // copies
     return sorted(found, key=lambda repeat: repeat.start)
+
+
+def _primitive(body: Array) -> bool:
+    """Whether a body is no repeat itself: one that was refused as such would come back as its double."""
+    size = len(body)
+    return not any(size % part == 0 and (body[part:] == body[:-part]).all() for part in range(1, size // 2 + 1))
 
 
 def _long_runs(same: Array, length: int) -> list[tuple[int, int]]:

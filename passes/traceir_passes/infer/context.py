@@ -15,7 +15,7 @@ Mask = npt.NDArray[np.bool_]
 QUIET: Final = frozenset(
     {
         "copy", "fill", "elementwise", "memset", "memcpy", "gemm-aux", "attention-aux", "quant", "index", "reduce",
-        "pool", "sort", "scan", "random", "delay", "unknown",
+        "pool", "sort", "scan", "random", "delay", "unknown", "embed",
     }
 )  # fmt: skip
 """Roles that vary with shapes and with the place in a model: they stand between two neighbours without parting them."""
