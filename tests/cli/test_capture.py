@@ -64,3 +64,26 @@ def test_mistakes(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) ->
     missing = str(Path(trace).parent / "none.json")
     assert main(["run", "-q", "--capture", missing, trace]) == 3
     assert missing in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", [["-o"], ["--log"]])
+def test_no_output_takes_the_place_of_a_second_input(
+    files: tuple[str, str], flag: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is as it was."""
+    trace, taken = files
+    before = Path(taken).read_bytes()
+    assert main(["run", "-q", "--capture", taken, *flag, taken, trace]) == 2
+    assert "is the input itself" in capsys.readouterr().err
+    assert Path(taken).read_bytes() == before
+
+
+def test_a_text_that_holds_results_says_that_the_capture_did_nothing(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing runs again over it unless it is asked for."""
+    trace, taken = files
+    text = str(tmp_path / "a.tir")
+    assert main(["run", "-q", "--passes", "infer", "--emit", "tir", "-o", text, trace]) == 0
+    assert main(["run", "--emit", "json", "--capture", taken, text]) == 0
+    assert "--capture and --roles did nothing; ask for passes with --passes." in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 
 import traceir as tir
 from tests.build import Ev, module
-from tests.passing.toys import ALL, Alpha, Shift, column, doing, registry
+from tests.passing.toys import ALL, Alpha, Shift, Toy, column, doing, registry
 from traceir.errors import PassError, UsageError
 from traceir.ir import Annotation, Module, Region
 from traceir.ir.table import Table
@@ -338,7 +338,7 @@ class TestWhoMayNot:
             """Write what alpha writes."""
 
         @attrs.frozen
-        class Reader(tir.Pass):
+        class Reader(Toy):
             """Read it."""
 
             reads = ("alpha.a",)

@@ -21,7 +21,7 @@ _FORMATS = {".json": "chrome", ".json.gz": "chrome", ".tir": "tir", ".tir.gz": "
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command: the events that the window names, with the calls that launched them and what encloses those."""
-    check_outputs(arguments.input, ("output", arguments.output))
+    check_outputs((arguments.input, *arguments.plugin), ("output", arguments.output))
     registry = common.registry(arguments)
     printer = _printer(arguments, registry.find("printers", _format(arguments.output)))
     asked = None if arguments.passes is None else common.manager(arguments.passes, registry)

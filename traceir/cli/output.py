@@ -9,19 +9,20 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TextIO, cast
 
 from traceir.errors import UsageError
 
 
-def check_outputs(source: str, *outputs: tuple[str, str | None]) -> None:
-    """Refuse files that cannot be written, or of which one would take the place of the input or of another.
+def check_outputs(sources: Sequence[str | None], *outputs: tuple[str, str | None]) -> None:
+    """Refuse files that cannot be written, or of which one would take the place of an input or of another.
 
-    Said before the work is done, not after. Each is (what it is, path); no path, or `-` of the output, is no file.
+    Said before the work is done, not after. `sources` are all files that are read. Each output is (what it is, path);
+    no path, or `-` of the output, is no file.
     """
-    known = [("input", source)] if source != "-" else []
+    known = [("input", source) for source in sources if source is not None and source != "-"]
     for what, path in outputs:
         if path is None or (path == "-" and what == "output"):
             continue
@@ -33,7 +34,7 @@ def check_outputs(source: str, *outputs: tuple[str, str | None]) -> None:
         if Path(path).is_dir():
             raise UsageError(f"The {what} {path} cannot be written: it is a folder.")
         for other, there in known:
-            if _same_file(path, there):
+            if same_file(path, there):
                 end = (
                     "is the input itself; name another file"
                     if other == "input"
@@ -52,7 +53,8 @@ def _is_standard_output(path: str) -> bool:
     return os.path.samestat(there, out) and not stat.S_ISCHR(out.st_mode)
 
 
-def _same_file(one: str, other: str) -> bool:
+def same_file(one: str, other: str) -> bool:
+    """Whether two paths lead to one file, be it there yet or not."""
     if Path(one).exists() and Path(other).exists():
         return Path(one).is_file() and Path(one).samefile(other)  # a device, such as a terminal, takes several
     return os.path.realpath(one) == os.path.realpath(other)

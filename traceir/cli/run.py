@@ -12,7 +12,7 @@ import numpy as np
 from traceir.cli import common
 from traceir.cli.instruments import chosen, files
 from traceir.cli.log import logged
-from traceir.cli.output import check_outputs, writing
+from traceir.cli.output import check_outputs, same_file, writing
 from traceir.cli.roles import with_roles
 from traceir.errors import InputError, UsageError
 from traceir.ir import Finding, Module
@@ -37,7 +37,8 @@ _AROUND_MOST = 200
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command; the pipeline and the format are checked before the input is read."""
     outputs = ("output", arguments.output), ("log", arguments.log)
-    check_outputs(arguments.input, *outputs)
+    sources = arguments.input, arguments.capture, arguments.roles, *arguments.plugin
+    check_outputs(sources, *outputs)
     common.style(arguments, sys.stdout)
     registry = common.registry(arguments)
     with common.aside():
@@ -45,7 +46,7 @@ def execute(arguments: argparse.Namespace) -> int:
         passes = arguments.passes if arguments.passes is not None else "default"
         passes = _with_capture(with_roles(passes, arguments.roles, registry), arguments, registry)
         manager = _manager(arguments, passes, registry)
-        check_outputs(arguments.input, *outputs, *files(manager.instruments))
+        check_outputs(sources, *outputs, *files(manager.instruments))
         module = common.read(arguments, registry)
         _refuse_damage(arguments, module.health)
         manager = _recorded_instead(arguments, module, registry) or manager
@@ -53,12 +54,12 @@ def execute(arguments: argparse.Namespace) -> int:
         return _dump(arguments, manager, module)
     given = module
     others = {} if arguments.capture is None else {_CAPTURE: common.read(arguments, registry, arguments.capture)}
-    sources = _info(arguments.input, module), *(_info(arguments.capture, other) for other in others.values())
+    inputs = _info(arguments.input, module), *(_info(arguments.capture, other) for other in others.values())
     with logged(arguments.log, manager.instruments):
         with common.aside():
             module = manager.run(given, PassContext(inputs=others))
         _say_what_is_not_there(arguments, manager, given)
-        _print(arguments, manager, module, printer, sources)
+        _print(arguments, manager, module, printer, inputs)
     return 0
 
 
@@ -88,7 +89,7 @@ def _with_capture(passes: str, arguments: argparse.Namespace, registry: Registry
     """The pipeline with the pass that joins a capture before all others, where one is given."""
     if arguments.capture is None:
         return passes
-    if arguments.capture == arguments.input:
+    if arguments.capture != "-" and same_file(arguments.capture, arguments.input):
         raise UsageError(f"The capture is the input itself; a capture in the input is joined by the pass {_CAPTURE}.")
     if any(item.name() == _CAPTURE for item in PassManager.parse(passes, registry=registry).passes):
         return passes
@@ -145,7 +146,8 @@ def _recorded_instead(arguments: argparse.Namespace, module: Module, registry: R
     if found is None:
         if module.passes:
             names = ", ".join(dict.fromkeys(record.name for record in module.passes))
-            common.note(arguments, f"The text holds the results of {names}; ask for passes with --passes.")
+            idle = " --capture and --roles did nothing;" if arguments.capture or arguments.roles else ""
+            common.note(arguments, f"The text holds the results of {names};{idle} ask for passes with --passes.")
         return _manager(arguments, "", registry) if module.passes else None
     common.note(arguments, f"This is a reproducer of: {found.get('error')}")
     common.note(arguments, f"It was made by traceir {found.get('traceir')}; running {found['pipeline']}.")

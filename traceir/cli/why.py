@@ -245,7 +245,7 @@ def _read(module: Module, item: Pass, known: Written, row: int | None, event: in
     names = dict.fromkeys((*declared, *noticed))
     events = ", ".join(name for name in names if name in _CORE and name not in _ARGUMENTS) or "all core columns"
     inputs = [name for name in names if name not in (*_CORE, "args")]
-    arguments = ", the source's arguments" if any(name in names for name in ("args", *_ARGUMENTS)) else ""
+    arguments = ", the source's arguments" if "args" in names else ""
     yield f"  from {events} of the events{arguments}{', and:' if inputs else ''}"
     for name in inputs:
         written = module.annotations.get(name)

@@ -1,4 +1,4 @@
-"""Access: which columns somebody looked at and set, so that nobody has to remember to say so."""
+"""Access: which columns somebody looked at, so that nobody has to remember to say so."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import attrs
 
 @attrs.frozen(eq=False)
 class Access:
-    """The names of the columns read from, and set in, a module and whatever was made from it since."""
+    """The names of the columns read from a module and whatever was made from it, but for those set on the way."""
 
     read: set[str] = attrs.field(factory=set)
-    set: set[str] = attrs.field(factory=set)
 
 
 class NoColumnError(KeyError):

@@ -61,6 +61,10 @@ class Column:
     def __len__(self) -> int:
         return len(self.data)
 
+    def __reduce__(self) -> Any:
+        """A copy in another process is another column: its token there would be somebody else's."""
+        return Column.own, (self.data,)
+
 
 def _writable_elsewhere(data: Array) -> bool:
     """Whether some other array object can still write to the memory of `data`."""

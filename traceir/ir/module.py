@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,6 +63,7 @@ class Module:
     source: Source | None = None
     _derived: dict[Any, Any] = attrs.field(factory=dict, alias="derived")
     _access: Access | None = attrs.field(default=None, alias="access")
+    _set: frozenset[str] = attrs.field(default=frozenset(), alias="set")
 
     # --- columns -----------------------------------------------------------------------------------------
 
@@ -99,6 +101,7 @@ class Module:
         try:
             self.domain(name)
         except KeyError:
+            self.note_read(name)  # who goes another way without it has to be asked again when it is there
             return False
         return True
 
@@ -169,24 +172,44 @@ class Module:
 
     def note_read(self, name: str) -> None:
         """Note that a column, the `edges` or the source's `args` are looked at by another way than `column`."""
-        if self._access is not None:
+        if self._access is not None and name not in self._set:
             self._access.read.add(name)
 
     def watched(self, access: Access | None) -> Module:
-        """This module, noting in `access` which columns are read from it, and set in those made from it."""
-        return attrs.evolve(self, access=access)
+        """This module, noting in `access` which columns are read from it, and in itself which are set."""
+        return attrs.evolve(self, access=access, set=frozenset())
+
+    @property
+    def written(self) -> frozenset[str]:
+        """The columns that were set on the way from the module that `watched` gave to this one."""
+        return self._set
+
+    def _with(self, tables: Mapping[str, Table], names: Iterable[str]) -> Module:
+        noted = self._set.union(names) if self._access is not None else self._set
+        return attrs.evolve(self, tables=tables, set=noted)
 
     def stale(self, name: str) -> bool:
         """Whether an annotation was computed from columns that the module no longer has, or from a stale one."""
-        return self._stale(name, ())
+        return name in self._stale
 
-    def _stale(self, name: str, asking: tuple[str, ...]) -> bool:
-        written = self.annotations.get(name)
-        if written is None or name in asking:
-            return False
-        if any(self._token(column) != token for column, token in written.inputs):
-            return True
-        return any(self._stale(column, (*asking, name)) for column, _ in written.inputs)
+    @functools.cached_property
+    def _stale(self) -> frozenset[str]:
+        """All stale annotations: those of which an input is another column now, and what was computed from these."""
+        tokens = functools.cache(self._token)
+        readers: dict[str, list[str]] = {}
+        stale = []
+        for name, written in self.annotations.items():
+            if any(tokens(column) != token for column, token in written.inputs):
+                stale.append(name)
+            for column, _ in written.inputs:
+                readers.setdefault(column, []).append(name)
+        found = set(stale)
+        while stale:
+            for reader in readers.get(stale.pop(), ()):
+                if reader not in found:
+                    found.add(reader)
+                    stale.append(reader)
+        return frozenset(found)
 
     def derive(self, key: str, reads: tuple[str, ...], compute: Callable[[], T]) -> T:
         """A value computed once for the columns `reads` as they stand, shared with modules that share them."""
@@ -316,7 +339,10 @@ class Module:
 
     def has_tree(self, name: str) -> bool:
         """Whether a pass built this tree (it may be empty)."""
-        return f"region:{name}" in self.tables
+        if f"region:{name}" in self.tables:
+            return True
+        self.note_read(f"tree.{name}")
+        return False
 
     # --- new modules -------------------------------------------------------------------------------------
 
@@ -334,22 +360,16 @@ class Module:
             if length is None:
                 raise SchemaError(f"The module has no table {domain}; write it with with_table or with_tree first.")
             table = Table(domain, length)
-        self._note_set(columns)
-        return attrs.evolve(self, tables={**self.tables, domain: table.with_columns(columns)})
-
-    def _note_set(self, names: Iterable[str]) -> None:
-        if self._access is not None:
-            self._access.set.update(names)
+        return self._with({**self.tables, domain: table.with_columns(columns)}, columns)
 
     def with_table(self, name: str, columns: Mapping[str, npt.ArrayLike]) -> Module:
         """A module with the table `table:<name>` written anew."""
         domain = f"table:{name}"
-        self._note_set(columns)
         old = self.tables.get(domain)
         new = Table.of(domain, columns)
         if old is not None and old.length == new.length:
             new = Table(domain, old.length, {k: old.columns[k] for k in columns if k in old}).with_columns(columns)
-        return attrs.evolve(self, tables={**self.tables, domain: new})
+        return self._with({**self.tables, domain: new}, columns)
 
     def with_tree(
         self,
@@ -370,12 +390,12 @@ class Module:
             strings, structure = region_columns(regions, self.strings)
         count = len(structure["parent"])
         old = self.tables.get(f"region:{name}")
-        self._note_set(columns)
+        given = tuple(columns)
         columns = {**structure, **columns}
         kept = old.columns if old is not None and len(old) == count else {}
         shared = {key: kept[key] for key in columns if key in kept}
         table = Table(f"region:{name}", count, shared).with_columns(columns)
-        module = attrs.evolve(self, strings=strings, tables={**self.tables, table.name: table})
+        module = attrs.evolve(self._with({**self.tables, table.name: table}, given), strings=strings)
         return module.with_columns({f"tree.{name}": np.asarray(leaf, np.int32)})
 
     def with_texts(self, name: str, texts: Sequence[str | None], domain: str = "event") -> Module:

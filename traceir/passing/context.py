@@ -132,15 +132,20 @@ class _Kept:
         return all(module.token(name) == token for name, token in self.tokens.items())
 
 
-def _freeze(value: object) -> None:
+def _freeze(result: object) -> None:
     """Make the arrays in a result read-only: in itself, and in tuples, lists, mappings and attrs objects."""
-    if isinstance(value, np.ndarray):
-        value.flags.writeable = False
-    elif isinstance(value, Mapping):
-        _freeze(list(value.values()))
-    elif isinstance(value, tuple | list):
-        for item in value:
-            if not isinstance(item, str | int | float):
-                _freeze(item)
-    elif attrs.has(cls := type(value)) and not isinstance(value, Module):
-        _freeze([getattr(value, field.name) for field in attrs.fields(cls)])
+    seen: set[int] = set()
+    left = [result]
+    while left:
+        value = left.pop()
+        if id(value) in seen or isinstance(value, str | int | float | Module):
+            continue
+        seen.add(id(value))
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+        elif isinstance(value, Mapping):
+            left.extend(value.values())
+        elif isinstance(value, tuple | list):
+            left.extend(value)
+        elif attrs.has(cls := type(value)):
+            left.extend(getattr(value, field.name) for field in attrs.fields(cls))

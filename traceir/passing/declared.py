@@ -74,7 +74,7 @@ def wrong_word(cls: type[Optioned]) -> str | None:
     """Why a class cannot be called by its word, as a sentence; None if it can. Never raises."""
     try:
         word: object = cls.name()
-    except Exception as error:  # a plug-in's method may fail in any way
+    except (Exception, SystemExit) as error:  # a plug-in's method may fail in any way
         return f"The name() of the class {cls.__name__} fails: {_told(error)}"
     if isinstance(word, str) and WORD.match(word):
         return None
@@ -92,7 +92,7 @@ def _options(cls: type[Optioned]) -> Iterator[str]:
         return
     try:
         options = options_of(cls)
-    except Exception as error:  # an annotation that names nothing, a factory that fails
+    except (Exception, SystemExit) as error:  # an annotation that names nothing, a factory that fails
         yield f"The options of the class {cls.__name__} cannot be understood: {_told(error)}"
         return
     for option in options:
@@ -157,7 +157,7 @@ def _spelled(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return " ".join(said(error).split())
 
 

@@ -9,16 +9,16 @@ import numpy as np
 
 from traceir.errors import PassError
 from traceir.ir import Annotation, Array, Module
-from traceir.ir.access import Access
 from traceir.ir.module import CORE, FIXED
 from traceir.ir.trees import STRUCTURE
 from traceir.passing.base import Pass
 
+_EDGE: Final = ("src", "dst", "kind")
 _HEADER: Final = ("name", "lanes", "kinds", "meta", "passes", "annotations", "source")
 """What a module is besides its tables: the frontend's and the manager's, and not a pass's, to say."""
 
 
-def check_promises(item: Pass, before: Module, after: Module, access: Access) -> None:
+def check_promises(item: Pass, before: Module, after: Module, written: frozenset[str]) -> None:
     """Raise PassError if a pass changed what it must not, or wrote what it did not declare.
 
     Columns are compared by their tokens, so what was not touched costs nothing; codes and rows in new columns are
@@ -27,7 +27,7 @@ def check_promises(item: Pass, before: Module, after: Module, access: Access) ->
     for sentence in _kept(item, before, after):
         raise PassError(f"The pass {item.name()} {sentence}")
     declared = {annotation.name: annotation for annotation in item.writes}
-    for domain, name in _changed(before, after, access, {one.name: one.domain for one in item.writes}):
+    for domain, name in _changed(before, after, written, {one.name: one.domain for one in item.writes}):
         if name in CORE and domain == "event":
             continue
         if name not in declared:
@@ -45,6 +45,20 @@ def _kept(item: Pass, before: Module, after: Module) -> Iterator[str]:
     """What a pass did to what is not its own, as ends of sentences."""
     if len(before) != len(after):
         yield "changed the number of rows; removal is done by the column live."
+    yield from _core(item, before, after)
+    yield from _header(before, after)
+    for domain in before.tables.keys() - after.tables.keys():
+        if not _made_anew(item, domain.replace("region:", "tree.", 1), domain):
+            yield f"dropped the table {domain}, which is not its own."
+    for name, written in before.annotations.items():
+        domain = written.annotation.domain
+        gone = name in before.tables.get(domain, ()) and name not in after.tables.get(domain, ())
+        if gone and not _made_anew(item, name, domain):
+            yield f"dropped the column {name}, which is not its own."
+
+
+def _core(item: Pass, before: Module, after: Module) -> Iterator[str]:
+    """What a pass did to the columns that every module has, as ends of sentences."""
     for name in CORE:
         if before.token(name) == after.token(name):
             continue
@@ -52,12 +66,9 @@ def _kept(item: Pass, before: Module, after: Module) -> Iterator[str]:
             yield f"changed {name}, which is what the source recorded."
         if item.annotates:
             yield f"changed {name}, though it only annotates."
-    yield from _header(before, after)
-    for name, written in before.annotations.items():
-        domain = written.annotation.domain
-        gone = name in before.tables.get(domain, ()) and name not in after.tables.get(domain, ())
-        if gone and not _made_anew(item, name, domain):
-            yield f"dropped the column {name}, which is not its own."
+        old, new = before.column(name).data.dtype, after.column(name).data.dtype
+        if old != new:
+            yield f"wrote {name} as {new}, and it is {old}."
 
 
 def _made_anew(item: Pass, name: str, domain: str) -> bool:
@@ -83,7 +94,9 @@ def _header(before: Module, after: Module) -> Iterator[str]:
         yield "changed the string pool; a pool can only grow."
 
 
-def _changed(before: Module, after: Module, access: Access, home: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _changed(
+    before: Module, after: Module, written: frozenset[str], home: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
     """The columns that are other ones now or were set again, with their tables; for a tree's structure its leaf.
 
     `home` is where the pass declares a column: one that was set is that, though other tables may have its like.
@@ -93,12 +106,12 @@ def _changed(before: Module, after: Module, access: Access, home: Mapping[str, s
         tree = domain.removeprefix("region:")
         for name, column in table.columns.items():
             same = old is not None and name in old and old.columns[name].token == column.token
-            if domain == "edge" and "." not in name:
+            if domain == "edge" and name in _EDGE:
                 continue
             if tree != domain and name in STRUCTURE:
                 if not same:
                     yield "event", f"tree.{tree}"
-            elif not same or ("." in name and name in access.set and home.get(name, domain) == domain):
+            elif not same or ("." in name and name in written and home.get(name, domain) == domain):
                 yield domain, name
 
 

@@ -12,6 +12,7 @@ from traceir.ir import Module, PassRecord
 from traceir.passing import pipeline
 from traceir.passing.base import Pass
 from traceir.passing.context import PassContext
+from traceir.passing.declared import mistakes
 from traceir.passing.instrument import Instrument
 from traceir.passing.planning import Planner
 from traceir.passing.promises import ALWAYS, report_of
@@ -29,6 +30,9 @@ def _as_passes(items: Iterable[Pass]) -> tuple[Pass, ...]:
     if wrong:
         made = f"PassManager.parse({wrong[0]!r})" if isinstance(wrong[0], str) else "PassManager([MyPass()])"
         raise UsageError(f"A pass manager takes passes, and {wrong[0]!r} is none; write {made}.")
+    for item in given:
+        for sentence in mistakes(type(item)):
+            raise UsageError(sentence)
     return given
 
 

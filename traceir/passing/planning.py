@@ -60,7 +60,9 @@ class Planner:
             order.insert(order.index(wrong.before), wrong.writer)
             spelled = pipeline.spell(order)
             if spelled in seen:
-                raise UsageError(_circle([item.name() for item in _cycle(passes, uses=not self.insert)]))
+                pair = [wrong.before, wrong.writer]
+                circle = _cycle(passes, uses=not self.insert) or pair  # none: it goes through one that was inserted
+                raise UsageError(_circle([item.name() for item in circle]))
             seen.add(spelled)
             try:
                 self._plan(order)
@@ -138,7 +140,7 @@ def _circle(names: Sequence[str]) -> str:
 
 
 def _cycle(passes: Sequence[Pass], *, uses: bool) -> list[Pass]:
-    """Passes each of which needs a column that only the next can give it, the last one of the first."""
+    """Passes each of which needs a column that only the next can give it, the last one of the first, if there are."""
     import networkx  # only where something is wrong: planning is done in every run, and this import is slow
 
     graph = networkx.DiGraph()
@@ -146,7 +148,10 @@ def _cycle(passes: Sequence[Pass], *, uses: bool) -> list[Pass]:
         for column in (*reader.reads, *(reader.uses if uses else ())):
             writers = [other for other, item in enumerate(passes) if item is not reader and writes(type(item), column)]
             graph.add_edges_from((at, other) for other in writers)
-    return [passes[at] for at, _ in networkx.find_cycle(graph)]
+    try:
+        return [passes[at] for at, _ in networkx.find_cycle(graph)]
+    except networkx.NetworkXNoCycle:
+        return []
 
 
 @attrs.define(eq=False)

@@ -36,9 +36,9 @@ def apply(item: Pass, module: Module, context: PassContext) -> Module:
         result = item.run(module.watched(access), context)
         if not isinstance(result, Module):
             raise PassError(f"The pass {item.name()} returned {result!r}, and it has to return a module.")
-        result = result.watched(None)
-        check_promises(item, module, result, access)
-        result = _stamp(item, module, result, access)
+        written, result = result.written, result.watched(None)
+        check_promises(item, module, result, written)
+        result = _stamp(item, module, result, access.read, written)
         _check_laws(item, result)
     except SchemaError as error:
         raise PassError(f"The pass {item.name()} failed: {error}") from error
@@ -89,7 +89,7 @@ def report_of(item: Pass, module: Module) -> Report | None:
     return report
 
 
-def _stamp(item: Pass, before: Module, after: Module, access: Access) -> Module:
+def _stamp(item: Pass, before: Module, after: Module, read: set[str], set_: frozenset[str]) -> Module:
     """The module with the record of the pass, and what it wrote bound to what that was computed from.
 
     That is what the pass declares, and what it was seen to read besides. A column of its own that it wrote in an
@@ -98,8 +98,8 @@ def _stamp(item: Pass, before: Module, after: Module, access: Access) -> Module:
     the module that the pass made, so it is bound to nothing and never stale.
     """
     by = len(after.passes)
-    now = {one.name: one for one in item.writes if _written(one.name, before, after, access)}
-    reads = dict.fromkeys((*item.inputs(), *sorted(access.read - access.set - now.keys())))
+    now = {one.name: one for one in item.writes if _written(one.name, before, after, set_)}
+    reads = dict.fromkeys((*item.inputs(), *sorted(read - now.keys())))
     inputs = tuple((name, after.token(name)) for name in reads) if item.annotates else ()
     written = {name: Written(annotation, by, inputs) for name, annotation in now.items()}
     record = PassRecord(item.name(), item.text(every=False))
@@ -108,7 +108,7 @@ def _stamp(item: Pass, before: Module, after: Module, access: Access) -> Module:
         for name, one in after.annotations.items()
         if name not in now
         and (
-            (one.by is not None and after.passes[one.by] == record)
+            (item.annotates and one.by is not None and after.passes[one.by] == record)
             or name not in after.tables.get(one.annotation.domain, ())  # on regions or rows that were made anew
         )
     }
@@ -121,9 +121,9 @@ def _stamp(item: Pass, before: Module, after: Module, access: Access) -> Module:
     )
 
 
-def _written(name: str, before: Module, after: Module, access: Access) -> bool:
+def _written(name: str, before: Module, after: Module, set_: frozenset[str]) -> bool:
     """Whether a column was set, be it to the values that it had."""
-    return name in after and (name in access.set or after.token(name) != before.token(name))
+    return name in after and (name in set_ or after.token(name) != before.token(name))
 
 
 def _without(module: Module, names: set[str]) -> Module:

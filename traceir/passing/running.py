@@ -88,6 +88,9 @@ class Run:
         for name, written in module.annotations.items():
             if written.by is not None and module.stale(name) and not self._full:
                 stale.setdefault(module.passes[written.by].name, []).append(name)
+        for name, producer in self._lost.items():
+            if name not in module and not self._full:
+                stale.setdefault(producer.name(), []).append(name)
         for writer, names in stale.items():
             few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             self.context.remark(

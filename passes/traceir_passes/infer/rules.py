@@ -101,7 +101,11 @@ class RoleTable:
 
     @classmethod
     def of(cls, data: Mapping[str, Any], source: str) -> Self:
-        """A table from TOML data with the arrays `rule` and `wrapper`."""
+        """A table from TOML data with the arrays `rule` and `wrapper`; UsageError for anything else in it."""
+        if unknown := sorted(set(data) - {"rule", "wrapper"}):
+            raise tir.UsageError(
+                f"The role table {source} has the key {unknown[0]!r}; its rules are [[rule]], and wrappers [[wrapper]]."
+            )
         return cls(
             tuple(_rule(item, source, at) for at, item in enumerate(data.get("rule", ()), 1)),
             tuple(_wrapper(item, source) for item in data.get("wrapper", ())),
