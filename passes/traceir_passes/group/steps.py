@@ -141,26 +141,41 @@ def with_orphans(works: list[LaneWork], member: Array, unlaunched: Mask) -> Arra
 
 
 def found_steps(module: tir.Module, works: list[LaneWork], stacks: list[Stack]) -> tuple[list[Step], Array]:
-    """Steps without marks: separators, else repeats of the sequence of stacks, else graph launches."""
+    """Steps without marks: separators, else repeats of the sequence of stacks, else graph launches.
+
+    The device with most work in stacks says how many steps there are; other devices take part if theirs are as many.
+    """
     member = np.full(len(module), -1, np.int64)
     lane = _main(works, stacks)
-    if lane is None:
+    borders = _borders(lane, stacks) if lane is not None else []
+    if lane is None or not borders:
         return _by_graphs(module, works, member)
-    borders = _separated(lane, [stack for stack in stacks if stack.lane == lane.lane and stack.direction == "forward"])
-    if not borders:
-        borders = _repeated(lane, [stack for stack in stacks if stack.lane == lane.lane])
-    if not borders:
-        return _by_graphs(module, works, member)
-    times = module["ts"][lane.rows]
-    begin = times[[a for a, _ in borders]]
+    home = module.lanes[lane.lane].device
+    for device in dict.fromkeys(module.lanes[work.lane].device for work in works):
+        mine = [work for work in works if module.lanes[work.lane].device == device]
+        main = lane if device == home else _main(mine, [one for one in stacks if one.lane in {w.lane for w in mine}])
+        own = borders if device == home else _borders(main, stacks) if main is not None else []
+        if main is not None and len(own) == len(borders):
+            _place(module, main, own, mine, member)
+    return [Step(f"step {k}", None, -1) for k in range(len(borders))], member
+
+
+def _borders(lane: LaneWork, stacks: list[Stack]) -> list[tuple[int, int]]:
+    """The steps of a lane as position ranges, by separators or else by repeats."""
+    mine = [stack for stack in stacks if stack.lane == lane.lane]
+    return _separated(lane, [stack for stack in mine if stack.direction == "forward"]) or _repeated(lane, mine)
+
+
+def _place(
+    module: tir.Module, lane: LaneWork, borders: list[tuple[int, int]], works: list[LaneWork], member: Array
+) -> None:
+    """Give all work of a device its step: the one of its main lane in whose time it starts."""
+    begin = module["ts"][lane.rows][[a for a, _ in borders]]
     end = np.array([int(module.end[lane.rows[b - 1]]) for _, b in borders])
     for work in works:
-        if module.lanes[work.lane].device != module.lanes[lane.lane].device:
-            continue
         ts = module["ts"][work.rows]
         at = np.searchsorted(begin, ts, side="right") - 1
         member[work.rows] = np.where((at >= 0) & (ts < end[np.maximum(at, 0)]), at, -1)
-    return [Step(f"step {k}", None, -1) for k in range(len(borders))], member
 
 
 def _main(works: list[LaneWork], stacks: list[Stack]) -> LaneWork | None:

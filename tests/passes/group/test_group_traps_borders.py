@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.passes.group.program import DENSE, once, only, remarks, report
+from tests.passes.group.program import DENSE, Program, once, only, remarks, report
 from tests.passes.group.synthetic import Tape, found, grouped, truth
 from traceir_passes.group.repeats import tandem_repeats
 
@@ -53,3 +53,20 @@ def test_an_altered_first_layer_makes_the_border_a_guess(at: int) -> None:
     assert [len(stack) for stack in found(module)] == [12]
     stack = module.tree("layers").of_kind("stack")
     assert module["group.guessed"][stack].tolist() == [True]
+
+
+@pytest.mark.parametrize(("steps", "wanted"), [(3, [0, 1, 2]), (2, [None, None])], ids=["as many", "fewer"])
+def test_other_devices_have_their_steps(steps: int, wanted: list[int | None]) -> None:
+    """Without marks, by their own separators; if they have not as many, nobody knows which is which."""
+    program = Program()
+    for step in range(3):
+        for lane, first in (("gpu0.s7", 0), ("gpu1.s7", 100)):
+            if lane == "gpu1.s7" and step >= steps:
+                continue
+            program.play("E", lane=lane)
+            for layer in range(6):
+                program.play(DENSE, first + 10 * step + layer, lane=lane)
+            program.play("ngZ", lane=lane)
+    stacks = report(grouped(program.module())).stacks
+    assert [stack.step for stack in stacks if stack.lane == "gpu0.s7"] == [0, 1, 2]
+    assert [stack.step for stack in stacks if stack.lane == "gpu1.s7"] == wanted
