@@ -62,8 +62,11 @@ def test_mistakes(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) ->
     assert main(["run", "-q", "--capture", trace, trace]) == 2
     assert "The capture is the input itself" in capsys.readouterr().err
     missing = str(Path(trace).parent / "none.json")
-    assert main(["run", "-q", "--capture", missing, trace]) == 3
-    assert missing in capsys.readouterr().err
+    for more in ([], ["--dump-pipeline"]):  # said before the input is read, and where nothing runs
+        assert main(["run", "-q", *more, "--capture", missing, trace]) == 3
+        assert capsys.readouterr().err == f"traceir: The capture {missing} does not exist.\n"
+    assert main(["run", "-q", "--capture", "", trace]) == 2
+    assert "names no file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", [["-o"], ["--log"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import attrs
@@ -89,6 +90,10 @@ def _with_capture(passes: str, arguments: argparse.Namespace, registry: Registry
     """The pipeline with the pass that joins a capture before all others, where one is given."""
     if arguments.capture is None:
         return passes
+    if not arguments.capture:
+        raise UsageError("The flag --capture names no file; leave it out, or name a trace.")
+    if arguments.capture != "-" and not Path(arguments.capture).exists():
+        raise InputError(f"The capture {arguments.capture} does not exist.")
     if arguments.capture != "-" and same_file(arguments.capture, arguments.input):
         raise UsageError(f"The capture is the input itself; a capture in the input is joined by the pass {_CAPTURE}.")
     if any(item.name() == _CAPTURE for item in PassManager.parse(passes, registry=registry).passes):
