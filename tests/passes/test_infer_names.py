@@ -110,14 +110,14 @@ SYMBOLS = [
         "cutlass_80_tensorop_bf16_s16816gemm_relu_bf16_64x64_64x6_tn_align8::Params)",
         "cutlass gemm bf16 64x64x64",
     ),
-    ("_ZN5aiter24add_rmsnorm_quant_kernelIDF16bDF16bLi256ELi16ELb1ELb0ELb1ELi1EEEvPT0_PT_", "add_rmsnorm_quant"),
+    ("_ZN5aiter24add_rmsnorm_quant_kernelIDF16bDF16bLi256ELi16ELb1ELb0ELb1ELi1EEEvPT0_PT_", "add_rmsnorm_quant bf16"),
     (
         "void (anonymous namespace)::store_kvcache<2048l, 4, false, long>((anonymous namespace)::P)",
-        "store_kvcache int64",
+        "store_kvcache",
     ),
     (
         "_ZN7sgl_hip10activation18act_and_mul_kernelI14__hip_bfloat16TnPFT_RKS3_EXadL_Z4siluIS2_ES3_S5_EEEEvPS3_PS4_i",
-        "act_and_mul silu",
+        "act_and_mul silu bf16",
     ),
     ("ncclDevKernel_AllReduce_Sum_bf16_RING_LL(ncclDevKernelArgsStorage<4096ul>)", "nccl AllReduce Sum bf16 RING LL"),
     ("triton_poi_fused__unsafe_view_mul_silu_2", "triton_poi unsafe_view_mul_silu"),

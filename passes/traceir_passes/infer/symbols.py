@@ -6,25 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from traceir_passes.infer import triton
+from traceir_passes.infer import attributes, triton
 from traceir_passes.infer.names import KernelName, parse
+from traceir_passes.infer.stated import Stated
 
 WIDTH: Final = 40
 _GENERIC: Final = frozenset({"kernel", "globalkernel", "gemm", "run", "impl", "fwd", "bwd", "main", "operator_call"})
-_TENSILE_TYPES: Final = {"BBS": "bf16", "BSS": "bf16", "B": "bf16", "HHS": "fp16", "HSS": "fp16", "H": "fp16",
-                         "SB": "fp32", "S": "fp32", "DB": "fp64", "F8": "fp8", "I8": "int8"}  # fmt: skip
-_TYPES: Final = (
-    ("bf16", re.compile(r"__nv_bfloat16|__hip_bfloat16|BFloat16|bfloat16_t|bf16|DF16b", re.IGNORECASE)),
-    ("fp8", re.compile(r"e4m3|e5m2|Float8|fp8", re.IGNORECASE)),
-    ("fp16", re.compile(r"\bhalf\b|__half|Half|half_t|\bf16|fp16|_Float16|DF16_")),
-    ("tf32", re.compile(r"tf32")),
-    ("fp64", re.compile(r"\bdouble\b|\bf64|fp64")),
-    ("fp32", re.compile(r"\bfloat\b|f32|fp32")),
-    ("int64", re.compile(r"\blong\b|int64")),
-    ("int32", re.compile(r"\bint\b|int32")),
-    ("bool", re.compile(r"\bbool\b")),
-)
-_CAST: Final = re.compile(r"\((?:unsigned )?(?:int|long|bool|char)\)(?=-?\d)")
 _FUNCTORS: Final = re.compile(
     r"(\w+?)_kernel(?:_cuda|_impl)?\b|(\w+?)_kernel_(?:cuda|impl)\b|launch_(clamp_scalar)|(arange|linspace)_cuda_out"
     r"|::(?:CUDA)?Functor(?:OnSelf|OnOther)?_(\w+)|(?:\b|::)CUDAFunctor(?:OnSelf|OnOther)?_(\w+)"
@@ -39,12 +26,12 @@ _COLLECTIVE: Final = re.compile(r"(nccl|rccl)(?:Symk)?(?:Dev)?(?:Kernel)?_?(\w+)
 
 def symbol(name: str) -> str:
     """A name of at most 40 characters for people, the same for the same name. O(length)."""
-    parsed = parse(name)
+    parsed, stated = parse(name), attributes.read(name)
     for form in _FORMS:
-        text = form(parsed)
+        text = form(parsed, stated)
         if text:
             return _fit(text)
-    return _fit(_plain(parsed))
+    return _fit(_plain(parsed, stated))
 
 
 def _fit(text: str) -> str:
@@ -52,60 +39,38 @@ def _fit(text: str) -> str:
     return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
 
 
-def dtype(text: str) -> str:
-    """The first type that a text names, in short (`bf16`), empty if it names none."""
-    text = _CAST.sub("", text)
-    found = [(m.start(), short) for short, pattern in _TYPES if (m := pattern.search(text))]
-    return min(found)[1] if found else ""
-
-
 def _join(*words: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def _tensile(name: KernelName) -> str:
-    if not name.leaf.startswith("Cijk_"):
-        return ""
-    found = re.search(r"_B?(?:jlk|ljk)_(.+?)_(?:BH|Bias|HA|AS|SAV|UserArgs|MT)", name.leaf)
-    code = found[1] if found else ""
-    kind = next((short for key, short in _TENSILE_TYPES.items() if code.split("_")[0] == key), "")
-    tile = re.search(r"_MT(\d+x\d+x\d+)", name.leaf)
-    return _join("Tensile gemm", kind, tile[1] if tile else "")
+def _tensile(name: KernelName, stated: Stated) -> str:
+    return _join("Tensile gemm", stated.dtype, stated.tile) if name.leaf.startswith("Cijk_") else ""
 
 
-def _nvjet(name: KernelName) -> str:
-    found = re.match(r"nvjet_(?:sm\d+_)?([a-z]+)_(\d+x\d+)_(\d+)x\d+", name.leaf)
-    if found is None:
-        return ""
-    kind = {"t": "bf16", "h": "fp16", "q": "fp8", "o": "fp4"}.get(found[1][0], "")
-    return _join("nvjet gemm", kind, f"{found[2]}x{found[3]}")
+def _nvjet(name: KernelName, stated: Stated) -> str:
+    return _join("nvjet gemm", stated.dtype, stated.tile) if name.leaf.startswith("nvjet_") else ""
 
 
-def _xmma(name: KernelName) -> str:
-    found = re.match(r"(?:sm\d+_)?xmma_(gemm|fprop|dgrad|wgrad)_\w*?_?((?:tf32|bf16|f16|f32|i8|e4m3|e5m2)+)", name.leaf)
-    tile = re.search(r"tilesize(\d+x\d+x\d+)", name.leaf)
-    return _join("xmma", found[1], dtype(found[2]), tile[1] if tile else "") if found else ""
+def _xmma(name: KernelName, stated: Stated) -> str:
+    found = re.match(r"(?:sm\d+_)?xmma_(gemm|fprop|dgrad|wgrad)_", name.leaf)
+    return _join("xmma", found[1], stated.dtype, stated.tile) if found else ""
 
 
-def _cutlass(name: KernelName) -> str:
-    found = re.search(
-        r"cutlass\w*?_(?:tensorop|simt|wmma_tensorop)_(\w*?)_?(?:[sdhic]\d*)?(gemm|fprop|dgrad|wgrad)_?(\w*?)_?"
-        r"(\d+x\d+)_(\d+)x\d+",
-        name.whole,
-    )
+def _cutlass(name: KernelName, stated: Stated) -> str:
+    found = re.search(r"cutlass\w*?_(?:tensorop|simt|wmma_tensorop)_\w*?(gemm|fprop|dgrad|wgrad)", name.whole)
     if found is None or not (name.path.startswith("cutlass") or "Kernel" in name.leaf):
         return ""
-    return _join("cutlass", found[2], dtype(f"{found[1]} {found[3]}"), f"{found[4]}x{found[5]}")
+    return _join("cutlass", found[1], stated.dtype, stated.tile)
 
 
-def _wrapped(name: KernelName) -> str:
+def _wrapped(name: KernelName, stated: Stated) -> str:
     if not re.fullmatch(r"device_kernel|kentry|Kernel2?", name.leaf):
         return ""
     library = name.path.partition("::")[0] if "::" in name.path else ""
     inner = name.whole.partition(name.leaf)[2]
     words = _mangled_words(inner) if name.whole.startswith("_Z") else re.findall(r"[A-Za-z]\w*", inner)
     best = next((word for word in words if _SUBJECT.search(word)), "")
-    return _join(library, re.sub(r"(?<=\w)Kernel\Z", "", best), dtype(inner)) if best else ""
+    return _join(library, re.sub(r"(?<=\w)Kernel\Z", "", best), stated.dtype) if best else ""
 
 
 def _mangled_words(text: str) -> list[str]:
@@ -118,19 +83,19 @@ def _mangled_words(text: str) -> list[str]:
     return out
 
 
-def _collective(name: KernelName) -> str:
+def _collective(name: KernelName, _: Stated) -> str:
     found = _COLLECTIVE.match(name.leaf)
     if found is None or not found[2]:
         return ""
     return _join(found[1].lower(), *found[2].replace("int8_t", "int8").split("_"))
 
 
-def _inductor(name: KernelName) -> str:
+def _inductor(name: KernelName, _: Stated) -> str:
     found = triton.operators(name.path)
     return _join(f"triton_{found[0]}", found[1]) if found else ""
 
 
-def _aten(name: KernelName) -> str:
+def _aten(name: KernelName, stated: Stated) -> str:
     """Kernels that are named by the functor in their template arguments."""
     if not re.fullmatch(r"(\w*_)?elementwise_kernel\w*|reduce_kernel|multi_tensor_apply_kernel", name.leaf):
         return ""
@@ -142,14 +107,14 @@ def _aten(name: KernelName) -> str:
         if not _SHELLS.match(functor):
             break
     stem = {"reduce_kernel": "reduce", "multi_tensor_apply_kernel": "foreach"}.get(name.leaf, "")
-    return _join(stem, _snake(functor), dtype(inner)) if functor else ""
+    return _join(stem, _snake(functor), stated.dtype) if functor else ""
 
 
 def _snake(word: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).lower().removesuffix("_internal").strip("_")
 
 
-def _expert(name: KernelName) -> str:
+def _expert(name: KernelName, _: Stated) -> str:
     """Grouped products of mixtures of experts, whose names list every choice of their generator."""
     found = re.match(r"bmm_\w+?_(\w+?)_Fp32_t(\d+x\d+x\d+)\w*?", name.leaf)
     if found:
@@ -159,20 +124,20 @@ def _expert(name: KernelName) -> str:
     return _join("matmul_ogs", found[1], found[3] or "", found[2]) if found else ""
 
 
-def _remark(name: KernelName) -> str:
+def _remark(name: KernelName, _: Stated) -> str:
     found = re.match(r"(Memcpy \w+|Memset)\b", name.path)
     return found[1] if found else ""
 
 
-def _plain(name: KernelName) -> str:
+def _plain(name: KernelName, stated: Stated) -> str:
     leaf = re.sub(r"_?[Kk]ernel\Z", "", name.leaf) or name.leaf
     if leaf.lower() in _GENERIC and name.scope:
         leaf = f"{name.scope.rpartition('::')[2]} {leaf}"
     inner = name.whole.partition(name.leaf)[2] if name.leaf else ""
     act = re.search(r"\d*(silu|gelu_tanh|gelu|relu)\b|\d(silu|gelu)", inner) if "act" in leaf else None
-    return _join(leaf, (act[1] or act[2]) if act else "", dtype(inner[:80]) if "<" in inner[:1] else "")
+    return _join(leaf, (act[1] or act[2]) if act else "", stated.dtype)
 
 
-_FORMS: Final[tuple[Callable[[KernelName], str], ...]] = (
+_FORMS: Final[tuple[Callable[[KernelName, Stated], str], ...]] = (
     _remark, _tensile, _nvjet, _xmma, _collective, _expert, _cutlass, _inductor, _wrapped, _aten,
 )  # fmt: skip
