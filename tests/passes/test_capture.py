@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,9 @@ class Writer:
         self.now += 4
         return self.correlation
 
-    def capture(self, layers: int, *, names: bool, grid: int = 1, dims: int = 32) -> None:
-        """A capture of a model; with `names` its calls name the kernels, as on AMD."""
+    def capture(self, layers: int, *, names: bool, grid: int = 1, dims: int = 32, nodes: Sequence[int] = ()) -> None:
+        """A capture of a model; with `names` its calls name the kernels, as on AMD; `nodes` are their ids."""
+        left = list(nodes)
         self.call("cudaStreamBeginCapture")
         numbers: dict[str, int] = {}
         start = self.now
@@ -53,6 +54,8 @@ class Writer:
                 here = self.now
                 self.now += 2
                 said: dict[str, Any] = {"kernel": kernel, "grid": [grid, 1, 1]} if names else {}
+                if left:
+                    said["graph node id"] = left.pop(0)
                 self.call("cudaLaunchKernel", **said)
                 self.row("cpu_op", operator, here + 1, self.now - here - 2, **{"Input Dims": [[dims, 8]]})
                 self.row("python_function", f"nn.Module: {cls}_{number}", here, self.now - here)
@@ -60,11 +63,13 @@ class Writer:
         self.row("python_function", "nn.Module: Model_0", start, self.now - start)
         self.call("cudaStreamEndCapture")
 
-    def replay(self, names: list[str], grid: int = 1) -> None:
-        """A replay of these kernels."""
+    def replay(self, names: list[str], grid: int = 1, nodes: Sequence[int] = ()) -> None:
+        """A replay of these kernels, in order of time; `nodes` are their ids."""
         correlation = self.call("cudaGraphLaunch")
-        for name in names:
-            self.row("kernel", name, self.now, 9, correlation=correlation, stream=7, device=0, grid=[grid, 1, 1])
+        for at, name in enumerate(names):
+            args: dict[str, Any] = {"graph node id": nodes[at]} if nodes else {}
+            args |= {"correlation": correlation, "stream": 7, "device": 0, "grid": [grid, 1, 1]}
+            self.row("kernel", name, self.now, 9, **args)
             self.now += 10
 
     def module(self, folder: Path) -> Module:
@@ -144,6 +149,75 @@ def test_one_other_name_refuses_the_whole_join(tmp_path: Path, at: int, names: b
     assert (found["capture.module"] >= 0).sum() == 12
 
 
+IDS = [4294967300 + 2 * at for at in range(12)]
+"""Ids of nodes as newer profilers record them: the graph's number above, even numbers below."""
+SHUFFLED = [*range(0, 12, 2), *range(1, 12, 2)]
+"""An order of time that is not that of the capture, as on several streams."""
+
+
+@pytest.mark.parametrize(("names", "basis"), [(True, "measured"), (False, "derived")])
+def test_ids_of_nodes_join_whatever_the_order_of_time(tmp_path: Path, names: bool, basis: str) -> None:
+    """Each kernel gets the call that has its id; without the ids the other order refuses the join."""
+    order, wanted = kernels(3), []
+    for ids in (IDS, []):
+        writer = Writer()
+        writer.capture(3, names=names, nodes=ids)
+        writer.replay(order, nodes=ids)
+        writer.replay([order[at] for at in SHUFFLED], nodes=[ids[at] for at in SHUFFLED] if ids else [])
+        found, _, _ = joined(writer.module(tmp_path))
+        if not ids:
+            assert found.text("capture.basis") == [basis, None]
+            continue
+        assert found.text("capture.basis") == [basis, basis]
+        for column in ("capture.module", "capture.op", "capture.shapes"):
+            texts = [text for text, work in zip(found.text(column), found.work, strict=True) if work]
+            assert texts[12:] == [texts[at] for at in SHUFFLED]
+            wanted.append(texts[:12])
+    assert wanted[0][0] == "Model_0/Block_0/LayerNorm_0"
+    assert wanted[1] == [operator for _, operator, _ in LAYER] * 3
+
+
+def test_one_other_name_at_an_id_refuses_the_whole_join(tmp_path: Path) -> None:
+    """With the place in the capture, though the names are the same ones in another order."""
+    writer = Writer()
+    writer.capture(3, names=True, nodes=IDS)
+    swapped = [1, 0, *range(2, 12)]
+    writer.replay(kernels(3), nodes=[IDS[at] for at in swapped])
+    found, _, _ = joined(writer.module(tmp_path))
+    assert reasons(found) == ["node 0 is nvjet_qkv, and in the capture it is layer_norm_k"]
+    assert (found["capture.module"] < 0).all()
+
+
+def test_ids_of_which_some_are_others_refuse_the_join(tmp_path: Path) -> None:
+    """The names are equal, and it is another graph of the same process all the same."""
+    writer = Writer()
+    writer.capture(3, names=True, nodes=IDS)
+    writer.replay(kernels(3), nodes=[*IDS[:5], 77, *IDS[6:]])
+    found, _, _ = joined(writer.module(tmp_path))
+    assert reasons(found) == [f"node 5 of the capture has the id {IDS[5]}, and no node of the replay has it"]
+
+
+@pytest.mark.parametrize("nodes", [[at + 5 for at in range(12)], [], [IDS[0]] * 12])
+def test_ids_that_do_not_tell_leave_it_to_the_order(tmp_path: Path, nodes: list[int]) -> None:
+    """Those of another process, of one side alone, or several alike."""
+    writer = Writer()
+    writer.capture(3, names=True, nodes=IDS)
+    writer.replay(kernels(3), nodes=nodes)
+    found, _, _ = joined(writer.module(tmp_path))
+    assert found.text("capture.basis") == ["measured"]
+
+
+def test_ids_choose_among_captures_of_one_program(tmp_path: Path) -> None:
+    """Where grids are alike, too: the capture whose ids the replay has gives the shapes."""
+    others = [node + 1000 for node in IDS]
+    writer = Writer()
+    writer.capture(3, names=True, dims=8, nodes=others)
+    writer.capture(3, names=True, dims=16, nodes=IDS)
+    writer.replay(kernels(3), nodes=IDS)
+    found, _, _ = joined(writer.module(tmp_path))
+    assert {found.text("capture.shapes")[row] for row in np.flatnonzero(found.work).tolist()} == {"[[16,8]]"}
+
+
 def test_a_lost_node_refuses_the_join(tmp_path: Path) -> None:
     """Nothing is shifted into place."""
     writer = Writer()
@@ -175,6 +249,14 @@ def test_of_captures_of_one_program_the_grids_tell(tmp_path: Path) -> None:
     writer.replay(kernels(3), grid=2)
     found, _, _ = joined(writer.module(tmp_path))
     assert {found.text("capture.shapes")[row] for row in np.flatnonzero(found.work).tolist()} == {"[[16,8]]"}
+    both = Writer()
+    both.capture(3, names=True, grid=1, dims=8)
+    both.capture(3, names=True, grid=2, dims=16)
+    both.replay(kernels(3), grid=1)
+    both.replay(kernels(3), grid=2)
+    found, _, _ = joined(both.module(tmp_path))
+    shapes = [text for text in found.text("capture.shapes") if text is not None]
+    assert shapes == ["[[8,8]]"] * 12 + ["[[16,8]]"] * 12, "each replay has the capture of its own size"
     again = Writer()
     again.capture(3, names=True, grid=1, dims=8)
     again.capture(3, names=True, grid=2, dims=16)
@@ -182,6 +264,23 @@ def test_of_captures_of_one_program_the_grids_tell(tmp_path: Path) -> None:
     found, _, _ = joined(again.module(tmp_path))
     assert (found["capture.shapes"] < 0).all(), "which capture it was is unknown, and so are the shapes"
     assert (found["capture.module"] >= 0).sum() == 12
+
+
+def test_captures_on_several_threads(tmp_path: Path) -> None:
+    """Calls are of the capture on their own thread; one that nothing ends has all calls to the end of the trace."""
+    first, second = Writer(), Writer()
+    first.capture(3, names=True)
+    second.now, second.correlation = 1, 1000
+    second.call("cudaStreamBeginCapture")
+    for _, _, name in LAYER:
+        second.call("cudaLaunchKernel", kernel=name, grid=[1, 1, 1])
+    for row in second.rows:
+        row["tid"] = 2
+    first.rows += second.rows
+    first.replay(kernels(3))
+    first.replay(kernels(1))
+    found, _, _ = joined(first.module(tmp_path))
+    assert found.text("capture.basis") == ["measured", "measured"]
 
 
 def test_a_capture_in_a_file_of_its_own(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import traceir as tir
-from traceir_passes.infer import Infer, Rule, parse
+from traceir_passes.infer import Infer, RoleTable, Rule, parse
 from traceir_passes.infer.classes import CLASSES, OP_KINDS, ROLES, class_of, op_kind_of
 from traceir_passes.infer.launching import HostRule, class_role, host_rules, operator_role
 from traceir_passes.infer.rules import built_in
@@ -285,7 +285,7 @@ def test_user_rules_come_first(tmp_path: Path) -> None:
 
 
 BAD_TABLES = [
-    ("[[rule]", "cannot be read"),
+    ("[[rule]", "cannot be read: it is no TOML, expected ']]' at the end of an array declaration"),
     ('[[rule]]\nrole = "gem"\npattern = "a"\n', "gives the role 'gem'"),
     ('[[rule]]\nrole = "gemm"\npattern = "("\n', "is no expression"),
     ('[[rule]]\nrole = "gemm"\n', "needs the keys role and pattern"),
@@ -302,6 +302,19 @@ def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(tir.UsageError, match=r"bad\.toml") as error:
         Infer(str(path)).explain("x")
     assert message in str(error.value)
+
+
+def test_tables_that_are_no_text_or_cannot_be_opened(tmp_path: Path) -> None:
+    """The system's reason in words, without its number."""
+    path = tmp_path / "bad.toml"
+    path.write_bytes(b'[[rule]]\nrole = "\xff"\n')
+    with pytest.raises(
+        tir.UsageError, match=r"bad\.toml cannot be read: byte 17 is no UTF-8, which a table has to be\."
+    ):
+        Infer(str(path)).explain("x")
+    with pytest.raises(tir.UsageError) as error:
+        RoleTable.read(str(tmp_path))
+    assert str(error.value) == f"The role table {tmp_path} cannot be read: Is a directory."
 
 
 def test_missing_table(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ class Capture(tir.Pass):
     A replay is one call that starts hundreds of kernels, so nothing in it says which module a kernel is of. While the
     graph was captured the host made a call for each: a trace of that (`--capture FILE`, or the same file if the capture
     lies in its window) has them with their modules, operators and shapes. A replay is joined to a capture that has as
-    many nodes, with equal names in the same order; one difference refuses the whole of it, with the place. Where a
+    many nodes, with equal names in the same order, or at the same ids of nodes where both sides have these; one
+    difference refuses the whole of it, with the place. Where a
     profiler records no names at a capture (CUDA), the operators must not contradict the kernels, and most have to
     confirm them; the join is `derived` then, else `measured`. O(events), and O(nodes) for each distinct replay.
     """
@@ -87,9 +88,10 @@ def _written(module: tir.Module, mine: list[Replay], said: list[Match | Refusal]
         session = match.session
         if id(session) not in known:
             strings, known[id(session)] = _codes(strings, session)
+        rows = replay.rows if match.order is None else replay.rows[match.order]
         for name, codes in known[id(session)].items():
             if name != "shapes" or match.shapes:
-                columns[name][replay.rows] = codes
+                columns[name][rows] = codes
     module = module.with_strings(strings)
     return module.with_columns({f"capture.{name}": codes for name, codes in columns.items()})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import attrs
@@ -15,6 +16,8 @@ from traceir.ir import Array, Ints, Mask
 
 NODES: Final = {"rt.launch": "kernel", "rt.memcpy": "memcpy", "rt.memset": "memset"}
 """What a captured call becomes in the graph; other calls become no node that a replay shows as device work."""
+_NODE: Final = "graph node id"
+"""What Kineto calls the id of a node, of a captured call as of a replayed kernel."""
 _BEGIN, _END = re.compile("StreamBeginCapture"), re.compile("StreamEndCapture")
 MODULE: Final = re.compile(r"^nn\.Module: (.+_\d+)$")
 
@@ -24,13 +27,15 @@ class Session:
     """One recording of a graph: its calls (rows of `module`) in order.
 
     Per call: `sort` (kernel, memcpy, memset), the `kernel` that the call's arguments name and its `grid`, each None
-    where the profiler did not record it.
+    where the profiler did not record it. `nodes` are the ids that the graph gave its nodes (u64), None unless each
+    call has one of its own.
     """
 
     module: tir.Module
     calls: Ints
     sort: tuple[str, ...]
     kernel: tuple[str | None, ...]
+    nodes: Array | None = None
 
     def __len__(self) -> int:
         return len(self.calls)
@@ -98,29 +103,34 @@ def sessions(module: tir.Module, *, whole: bool = False) -> list[Session]:
     """The captures in a module, in order: the launches between the calls that begin and end one, on their thread.
 
     A launch that has device work in the trace was not captured. With `whole`, a module without such calls is one
-    capture itself. O(events).
+    capture itself. O(n log n).
     """
     free = np.isin(np.arange(len(module)), module.launch[module.work], invert=True)
-    calls = module.is_kind(*NODES) & module.live & free
-    found = []
-    for lane, begin, end in _windows(module):
-        rows = np.flatnonzero(calls & (module["lane"] == lane) & (module["ts"] >= begin) & (module["ts"] < end))
-        found.append(rows)
-    if not found and whole:
-        found = [np.flatnonzero(calls)]
-    return [_session(module, rows) for rows in found if len(rows)]
+    calls = np.flatnonzero(module.is_kind(*NODES) & module.live & free)
+    windows = list(_windows(module, calls))
+    if not windows and whole:
+        windows = [calls]
+    return [_session(module, rows) for rows in windows if len(rows)]
 
 
-def _windows(module: tir.Module) -> list[tuple[int, int, int]]:
-    """The lane, begin and end of each capture; one that nothing ends reaches to the end of the trace."""
+def _windows(module: tir.Module, calls: Ints) -> Iterator[Ints]:
+    """The calls of each capture, in order of its begin; one that nothing ends reaches to the end of the trace.
+
+    O(n log n): an engine records thousands of graphs, one for each piece of a model and size of a batch.
+    """
     marks = module.is_kind("rt") & module.live
     begins, ends = _called(module, marks, _BEGIN), _called(module, marks, _END)
-    out = []
-    for row in begins.tolist():
-        lane, begin = int(module["lane"][row]), int(module.end[row])
-        later = ends[(module["lane"][ends] == lane) & (module["ts"][ends] >= begin)]
-        out.append((lane, begin, int(module["ts"][later[0]]) if len(later) else int(module.end.max())))
-    return out
+    lanes, start = module["lane"], module["ts"]
+    found: list[tuple[int, Ints]] = []
+    for lane in np.unique(lanes[begins]).tolist():
+        mine, last = calls[lanes[calls] == lane], ends[lanes[ends] == lane]
+        rows = begins[lanes[begins] == lane]
+        begin = module.end[rows]
+        closing = np.searchsorted(start[last], begin)
+        first = np.searchsorted(start[mine], begin)
+        behind = np.append(np.searchsorted(start[mine], start[last]), len(mine))[closing]
+        found += zip(rows.tolist(), (mine[a:b] for a, b in zip(first, behind, strict=True)), strict=True)
+    yield from (rows for _, rows in sorted(found, key=lambda item: item[0]))
 
 
 def _called(module: tir.Module, marks: Mask, pattern: re.Pattern[str]) -> Ints:
@@ -130,9 +140,19 @@ def _called(module: tir.Module, marks: Mask, pattern: re.Pattern[str]) -> Ints:
 
 def _session(module: tir.Module, rows: Ints) -> Session:
     kinds = [module.kinds[code] for code in module["kind"][rows].tolist()]
-    given = [args.get("kernel") for args in module.select(where=rows).args()]
+    args = module.select(where=rows).args()
+    given = [told.get("kernel") for told in args]
     kernel = tuple(name if isinstance(name, str) and name else None for name in given)
-    return Session(module, rows, tuple(NODES[kind] for kind in kinds), kernel)
+    nodes = node_ids([told.get(_NODE) for told in args])
+    return Session(module, rows, tuple(NODES[kind] for kind in kinds), kernel, nodes)
+
+
+def node_ids(given: Sequence[Any]) -> Array | None:
+    """Ids of a graph's nodes as u64; None unless all are whole numbers, and no two alike."""
+    if not all(isinstance(node, int) and not isinstance(node, bool) and 0 <= node < 1 << 64 for node in given):
+        return None
+    nodes = np.array(given, np.uint64)
+    return nodes if len(np.unique(nodes)) == len(nodes) else None
 
 
 def grids(module: tir.Module, rows: Array) -> tuple[tuple[int, ...] | None, ...]:
@@ -154,4 +174,4 @@ def _shapes(module: tir.Module, rows: list[int]) -> tuple[str | None, ...]:
     return tuple(json.dumps(given[row], separators=(",", ":")) if given.get(row) else None for row in rows)
 
 
-__all__ = ["Frames", "Session", "grids", "sessions"]
+__all__ = ["Frames", "Session", "grids", "node_ids", "sessions"]

@@ -11,7 +11,7 @@ import traceir as tir
 from traceir_passes.infer import explaining, report
 from traceir_passes.infer.classes import CLASSES, OP_KINDS
 from traceir_passes.infer.rules import UNKNOWN, RoleTable, table
-from traceir_passes.infer.stated import COLUMNS
+from traceir_passes.infer.stated import COLUMNS, SHAPE
 from traceir_passes.infer.verdicts import BASES, Verdicts
 
 FINDING = "unknown_roles"
@@ -29,7 +29,8 @@ class Infer(tir.Pass):
     module classes around it; for the kernels of a graph those of its capture, if the pass `capture` ran before.
     Neighbours decide last: the steps of an unfused RMSNorm are norm only in their order within a few kernels.
     What nothing tells stays `unknown`, and its share of kernel time is always reported. What a name states of its
-    library, types and tile becomes attributes, null where it does not say.
+    library, types and tile becomes attributes, null where it does not say; the size of a product is from the operator
+    that launched it.
     O(events + names × rules).
     """
 
@@ -44,7 +45,7 @@ class Infer(tir.Pass):
     )
 
     reads: ClassVar[tuple[str, ...]] = ("id", "kind", "name", "ts", "dur", "lane", "parent", "live", "edges")
-    uses: ClassVar[tuple[str, ...]] = ("capture.op", "capture.module")
+    uses: ClassVar[tuple[str, ...]] = ("args", "capture.op", "capture.module", "capture.shapes")
     writes: ClassVar[tuple[tir.Annotation, ...]] = (
         tir.Annotation(
             "infer.role", dtype="str", shown="role", null=_NO_WORK, doc="What the work does, such as gemm."
@@ -67,6 +68,7 @@ class Infer(tir.Pass):
             doc="The unfused operation that it is a part of by its neighbours: rmsnorm or attention.",
         ),
         *COLUMNS,
+        SHAPE,
     )  # fmt: skip
 
     def ready(self) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import resources
 from typing import Any, Final
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 import traceir as tir
-from traceir_passes.infer.rules import UNKNOWN, RoleTable, Verdict
+from traceir_passes.infer.classes import ROLES, class_of
+from traceir_passes.infer.rules import UNKNOWN, RoleTable
 
 MODULE: Final = re.compile(r"(?:nn\.Module: )?(\w+?)(?:_\d+)?\Z")
+Ints = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+_CODE: Final = {role: code for code, role in enumerate(ROLES) if role != UNKNOWN}
 _OF_FRAMEWORK: Final = ("aten::", "prim::", "autograd::", "torch::", "c10d::", "nccl:", "record_param_comms")
 
 
@@ -47,12 +52,16 @@ def operator_role(name: str, table: RoleTable, innermost: bool = True) -> str:
     """The role that an operator's name gives to what it launches, `unknown` if it says nothing.
 
     Operators of the framework are looked up in the table of operators; those of extensions, which often launch
-    one kernel of the same name, by the rules for kernels too.
+    one kernel of the same name, by the rules for kernels too. Around communication stand copies and reductions of
+    other operators, so that it has to be right around the launch.
     """
     for rule in host_rules()[0]:
         if rule.pattern.fullmatch(name) and (innermost or not rule.innermost):
             return rule.role
-    return UNKNOWN if name.startswith(_OF_FRAMEWORK) else table.path_role(name)
+    if name.startswith(_OF_FRAMEWORK):
+        return UNKNOWN
+    role = table.path_role(name)
+    return role if innermost or class_of(role) != "comm" else UNKNOWN
 
 
 def class_role(name: str) -> str:
@@ -66,92 +75,89 @@ def class_role(name: str) -> str:
     return next((rule.role for rule in host_rules()[1] if rule.pattern.fullmatch(found[1])), UNKNOWN)
 
 
-def ask(module: tir.Module, rows: Sequence[int], table: RoleTable) -> dict[int, Verdict]:
-    """The verdict of the launching side for each of `rows` that it can tell of.
+@attrs.frozen(eq=False)
+class Told:
+    """What the launching side says, one entry for each row that was asked.
+
+    `role` are codes in the order of `ROLES`, -1 where nothing is said; `derived` is whether the operator right around
+    the launch said it, for else it is a guess.
+    """
+
+    role: Ints
+    derived: Mask
+
+
+def ask(module: tir.Module, rows: Ints, table: RoleTable) -> Told:
+    """What the launching side says of each of `rows`.
 
     Graph launches are not asked: the one call around hundreds of kernels says nothing of any of them. What the
     pass `capture` found of the captured call is asked in its place, where it ran before. The operator right around
     the launch gives a derived role, one further out or a module class a guessed one.
     O(rows × depth of the nest tree), vectorised over rows.
     """
-    out: dict[int, Verdict] = {}
-    chosen = np.asarray(rows, np.int64)
-    launch = module.launch[chosen]
-    chosen, launch = chosen[launch >= 0], launch[launch >= 0]
-    single = ~module.is_kind("rt.graph_launch")[launch]
-    chosen, launch = chosen[single], launch[single]
-    _climb(module, chosen, launch, out, "host.op", lambda name, first: operator_role(name, table, first), "operator")
-    left = np.array([row not in out for row in chosen.tolist()], bool)
-    _climb(module, chosen[left], launch[left], out, "host.frame", lambda name, _: _frame_role(name), "class")
-    _ask_captures(module, np.asarray(rows, np.int64), table, out)
-    return out
+    told = Told(np.full(len(rows), -1, np.int16), np.zeros(len(rows), bool))
+    launch = module.launch[rows]
+    single = np.flatnonzero((launch >= 0) & ~module.is_kind("rt.graph_launch")[launch])
+    _climb(module, single, launch[single], told, "host.op", lambda name, first: operator_role(name, table, first))
+    left = single[told.role[single] < 0]
+    _climb(module, left, launch[left], told, "host.frame", lambda name, _: _frame_role(name))
+    told.derived[left] = False
+    _ask_captures(module, rows, table, told)
+    return told
 
 
 def _frame_role(name: str) -> str:
     return class_role(name) if name.startswith("nn.Module: ") else UNKNOWN
 
 
-def _ask_captures(module: tir.Module, rows: np.ndarray[Any, Any], table: RoleTable, out: dict[int, Verdict]) -> None:
+def _ask_captures(module: tir.Module, rows: Ints, table: RoleTable, told: Told) -> None:
     """Ask the captured call of replayed work: its innermost operator, then its modules from the inside outwards."""
     if "capture.op" not in module.annotations or "capture.module" not in module.annotations:
         return
-    operators, paths = module["capture.op"][rows], module["capture.module"][rows]
-    known: dict[tuple[int, int], Verdict | None] = {}
-    for row, operator, path in zip(rows.tolist(), operators.tolist(), paths.tolist(), strict=True):
-        if row in out or (operator < 0 and path < 0):
-            continue
-        if (operator, path) not in known:
-            known[operator, path] = _captured(_text(module, operator), _text(module, path), table)
-        verdict = known[operator, path]
-        if verdict is not None:
-            out[row] = verdict
+    left = np.flatnonzero(told.role < 0)
+    pairs = np.stack([module["capture.op"][rows[left]], module["capture.module"][rows[left]]], 1)
+    distinct, inverse = np.unique(pairs, axis=0, return_inverse=True)
+    said = [_captured(_text(module, operator), _text(module, path), table) for operator, path in distinct.tolist()]
+    told.role[left] = np.array([_CODE.get(role, -1) for role, _ in said], np.int16)[inverse.reshape(-1)]
+    told.derived[left] = np.array([derived for _, derived in said], bool)[inverse.reshape(-1)]
 
 
 def _text(module: tir.Module, code: int) -> str:
     return module.strings[code] if code >= 0 else ""
 
 
-def _captured(operator: str, path: str, table: RoleTable) -> Verdict | None:
+def _captured(operator: str, path: str, table: RoleTable) -> tuple[str, bool]:
+    """The role of a captured call, and whether its operator gives it."""
     role = operator_role(operator, table) if operator else UNKNOWN
     if role != UNKNOWN:
-        return Verdict(role, "derived", "", f"the captured operator {operator}")
-    for name in reversed(path.split("/")):
-        role = class_role(name)
-        if role != UNKNOWN:
-            return Verdict(role, "guessed", "", f"the captured class {name}")
-    return None
+        return role, True
+    return next((role for name in reversed(path.split("/")) if (role := class_role(name)) != UNKNOWN), UNKNOWN), False
 
 
 def _climb(
-    module: tir.Module,
-    rows: np.ndarray[Any, Any],
-    at: np.ndarray[Any, Any],
-    out: dict[int, Verdict],
-    kind: str,
-    role_of: Callable[[str, bool], str],
-    what: str,
+    module: tir.Module, positions: Ints, at: Ints, told: Told, kind: str, role_of: Callable[[str, bool], str]
 ) -> None:
-    """Walk outwards from the launches, one nest level a turn, until a name of this kind gives a role."""
+    """Walk outwards from the launches `at` of some positions, one nest level a turn, until a name gives a role.
+
+    `role_of` gets a name of this kind, and whether none of the kind stands between it and the launch.
+    """
     wanted, names, parent = module.is_kind(kind), module["name"], module.parent
-    role_of = functools.cache(role_of)
-    first = np.ones(len(rows), bool)
-    while len(rows):
-        here = wanted[at]
-        keep = np.ones(len(rows), bool)
-        for position in np.flatnonzero(here).tolist():
-            name = module.strings[int(names[at[position]])]
-            role = role_of(name, bool(first[position]))
-            if role != UNKNOWN:
-                derived = what == "operator" and first[position]
-                out[int(rows[position])] = Verdict(role, "derived" if derived else "guessed", "", f"the {what} {name}")
-                keep[position] = False
-        first &= ~here
-        up = parent[at]
-        keep &= up >= 0
-        rows, at, first = rows[keep], up[keep], first[keep]
+    first = np.ones(len(positions), bool)
+    while len(positions):
+        here = np.flatnonzero(wanted[at])
+        distinct, inverse = np.unique(names[at[here]] * 2 + first[here], return_inverse=True)
+        codes = [_CODE.get(role_of(module.strings[code // 2], bool(code % 2)), -1) for code in distinct.tolist()]
+        said = np.array(codes, np.int16)[inverse]
+        found = here[said >= 0]
+        told.role[positions[found]] = said[said >= 0]
+        told.derived[positions[found]] = first[found]
+        first[here] = False
+        keep = parent[at] >= 0
+        keep[found] = False
+        positions, at, first = positions[keep], parent[at][keep], first[keep]
 
 
-def inside_optimizer(module: tir.Module, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def inside_optimizer(module: tir.Module, rows: Ints) -> Mask:
     """Which of `rows` were launched inside an `Optimizer.step#…` range, by thread and time of the launch call."""
     names = module.strings.texts
     steps = np.array([text.startswith("Optimizer.step#") for text in names] + [False])

@@ -33,9 +33,9 @@ def tensile(name: KernelName) -> Stated | None:
 
     `GSU0` leaves the split to the call, so that the name does not say.
     """
-    if not re.match(r"[CD]ijk_", name.leaf):
+    if not re.match(r"(?:Custom_)?[CD]ijk_", name.leaf):
         return None
-    code = re.match(r"[CD]ijk_(?:[A-Z][a-z]+_[A-Z][a-z]+_)?([A-Z0-9][A-Za-z0-9]*)(?=_|$)", name.leaf)
+    code = re.match(r"(?:Custom_)?[CD]ijk_(?:[A-Z][a-z]+_[A-Z][a-z]+_)?([A-Z0-9][A-Za-z0-9]*)(?=_|$)", name.leaf)
     kind = next((short for short, pattern in _TENSILE if code and pattern.match(code[1])), "")
     tile = re.search(r"_MT(\d+x\d+x\d+)(?=_|$)", name.leaf)
     split = re.search(r"_(?:GSU|PostGSU)(\d+)(?=_|$)", name.leaf)

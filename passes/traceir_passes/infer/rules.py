@@ -94,10 +94,20 @@ class RoleTable:
     def read(cls, path: str) -> Self:
         """A user's table; a file that cannot be read or a rule that is not well formed is a UsageError."""
         try:
-            text = Path(path).read_text(encoding="utf-8")
-            return cls.of(tomllib.loads(text), path)
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise tir.UsageError(f"The role table {path} cannot be read: {error}.") from error
+            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            why = error.strerror or "the system refuses it"
+            raise tir.UsageError(f"The role table {path} cannot be read: {why}.") from error
+        except UnicodeDecodeError as error:
+            raise tir.UsageError(
+                f"The role table {path} cannot be read: byte {error.start} is no UTF-8, which a table has to be."
+            ) from error
+        except tomllib.TOMLDecodeError as error:
+            why = str(error)
+            raise tir.UsageError(
+                f"The role table {path} cannot be read: it is no TOML, {why[:1].lower()}{why[1:]}."
+            ) from error
+        return cls.of(data, path)
 
     @classmethod
     def of(cls, data: Mapping[str, Any], source: str) -> Self:

@@ -32,6 +32,12 @@ class Stated:
 
 
 _NO: Final = "no device work, or its name does not say"
+DTYPE: Final = "infer.dtype"
+SHAPE: Final = tir.Annotation(
+    "infer.shape", dtype="str", basis="measured",
+    null="no product, or no operator with shapes is right around its launch",
+    doc="The size of a product as MxNxK, or BxMxNxK with a batch, by the shapes of its operator's inputs.",
+)  # fmt: skip
 COLUMNS: Final = (
     tir.Annotation("infer.library", dtype="str", null=_NO, basis="measured", doc="Whose kernel it is, such as cublas."),
     tir.Annotation(
@@ -39,7 +45,8 @@ COLUMNS: Final = (
         doc="The architecture that it was written for, such as sm90, gfx942 or ampere.",
     ),
     tir.Annotation(
-        "infer.dtype", dtype="str", null=_NO, basis="measured",
+        DTYPE, dtype="str", basis="measured",
+        null="no device work, or neither its name nor, of a product, its operator says",
         doc="The element type that it works on; of a product's operands both, as in bf16xmxfp4, where they differ.",
     ),
     tir.Annotation(

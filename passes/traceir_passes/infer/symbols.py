@@ -44,7 +44,7 @@ def _join(*words: str) -> str:
 
 
 def _tensile(name: KernelName, stated: Stated) -> str:
-    return _join("Tensile gemm", stated.dtype, stated.tile) if name.leaf.startswith("Cijk_") else ""
+    return _join("Tensile gemm", stated.dtype, stated.tile) if name.leaf.startswith(("Cijk_", "Custom_Cijk_")) else ""
 
 
 def _nvjet(name: KernelName, stated: Stated) -> str:

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 import traceir as tir
 from traceir.ir import NULL_U32
-from traceir_passes.infer import context, launching, symbols
+from traceir_passes.infer import context, launching, operands, symbols
 from traceir_passes.infer.attributes import read
 from traceir_passes.infer.classes import CLASSES, OP_KINDS, ROLES, class_of, op_kind_of
 from traceir_passes.infer.names import parse
 from traceir_passes.infer.rules import UNKNOWN, RoleTable
-from traceir_passes.infer.stated import COLUMNS
+from traceir_passes.infer.stated import COLUMNS, DTYPE, SHAPE
 
 BASES: Final = ("measured", "derived", "guessed")
 STEPS: Final = ("", "pow", "mean", "rsqrt")
@@ -58,11 +58,10 @@ class Verdicts:
         """Ask the launching side where the name says nothing or only hints (a small part of the rows)."""
         doubtful = (self.role == CODE[UNKNOWN]) | (self.basis == BASES.index("guessed"))
         positions = np.flatnonzero(doubtful & module.is_kind("dev.kernel")[self.rows])
-        told = launching.ask(module, self.rows[positions].tolist(), rules)
-        for position, row in zip(positions.tolist(), self.rows[positions].tolist(), strict=True):
-            if row in told:
-                self.role[position] = CODE[told[row].role]
-                self.basis[position] = BASES.index(told[row].basis)
+        told = launching.ask(module, self.rows[positions], rules)
+        said = told.role >= 0
+        self.role[positions[said]] = told.role[said]
+        self.basis[positions[said]] = np.where(told.derived[said], BASES.index("derived"), BASES.index("guessed"))
 
     def ask_optimizers(self, module: tir.Module) -> None:
         """Kernels over lists of tensors are the optimizer's where an optimizer step launched them."""
@@ -110,19 +109,43 @@ class Verdicts:
         return self._attributes(module, names, inverse)
 
     def _attributes(self, module: tir.Module, names: Ints, inverse: Ints) -> tir.Module:
-        """The module with what the names state, each distinct one read once."""
+        """The module with what the names state, each distinct one read once, and with what operators tell of products.
+
+        The operator is asked for the type only where the name does not state it.
+        """
         stated = [read(module.strings[code]).items for code in names.tolist()]
+        shapes, types = self._operands(module)
         for column in COLUMNS:
             values = [item.get(column.name.partition(".")[2]) for item in stated]
-            if column.dtype == "str":
-                strings, codes = module.strings.encode([None if value is None else str(value) for value in values])
-                module = module.with_strings(strings)
-                spread = self._spread(len(module), codes[inverse])
-            else:
+            if column.dtype != "str":
                 spread = np.full(len(module), NULL_U32, np.uint32)
                 spread[self.rows] = np.array([NULL_U32 if value is None else value for value in values])[inverse]
-            module = module.with_columns({column.name: spread})
-        return module
+                module = module.with_columns({column.name: spread})
+                continue
+            texts = np.array(["" if value is None else str(value) for value in values], object)[inverse]
+            if column.name == DTYPE:
+                texts = np.where(texts == "", types, texts)
+            module = self._with_texts(module, column.name, texts)
+        return self._with_texts(module, SHAPE.name, shapes)
+
+    def _operands(self, module: tir.Module) -> tuple[Ints, Ints]:
+        """For each row the size of the product that it computes, and the type of its operands; empty for other work."""
+        shapes, types = (np.full(len(self.rows), "", object) for _ in range(2))
+        products = np.flatnonzero((self.role == CODE["gemm"]) & module.is_kind("dev.kernel")[self.rows])
+        for source in (operands.of_launches, operands.of_captures):
+            places, found = source(module, self.rows[products])
+            told = products[places >= 0]
+            shapes[told] = np.array([item.shape for item in found], object)[places[places >= 0]]
+            types[told] = np.array([item.dtype for item in found], object)[places[places >= 0]]
+            products = products[shapes[products] == ""]
+        return shapes, types
+
+    def _with_texts(self, module: tir.Module, column: str, texts: Ints) -> tir.Module:
+        """The module with a column of texts, null where they are empty."""
+        distinct, inverse = np.unique(texts.astype(str), return_inverse=True)
+        strings, codes = module.strings.encode([text or None for text in distinct.tolist()])
+        spread = self._spread(len(module), codes[inverse.reshape(-1)])
+        return module.with_strings(strings).with_columns({column: spread})
 
     def _op_kinds(self, module: tir.Module) -> Ints:
         pairs = self.names.astype(np.int64) * len(NAMES) + self.role
