@@ -1,0 +1,66 @@
+"""The handle on a database that was loaded: its rows, read again when somebody asks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import msgspec
+
+from traceir.errors import InputError
+from traceir.ir import Ints
+from traceir_frontends.tabular.database import Database
+
+Decode = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+"""Makes of a table's name and one of its rows the arguments as every frontend spells them (`correlation`, `grid`)."""
+
+
+@attrs.define(eq=False)
+class TableSource:
+    """A database file. An event's offset is its row, and its length the number of its table plus one."""
+
+    path: str
+    frontend: str
+    decode: Decode
+    _stamp: tuple[int, int] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._stamp = _stamp_of(self.path)
+
+    def raw(self, offset: int, length: int) -> bytes:
+        """The event's row as JSON, column by column; empty if it has none."""
+        row = self._rows([offset], [length])[0][1]
+        return msgspec.json.encode({name: _plain(value) for name, value in row.items()}) if row else b""
+
+    def args(self, offsets: Ints, lengths: Ints) -> Sequence[Mapping[str, Any]]:
+        """The decoded arguments of events by their place, empty mappings where there are none. O(rows log n)."""
+        return [self.decode(table, row) if row else {} for table, row in self._rows(offsets.tolist(), lengths.tolist())]
+
+    def _rows(self, offsets: Sequence[int], lengths: Sequence[int]) -> list[tuple[str, Mapping[str, Any]]]:
+        if _stamp_of(self.path) != self._stamp:
+            raise InputError(f"The input {self.path} has changed since it was loaded; load it again.")
+        with Database.open(self.path) as database:
+            names = list(database.tables)
+            wanted: dict[int, list[int]] = {}
+            for offset, length in zip(offsets, lengths, strict=True):
+                if length > 0:
+                    wanted.setdefault(length - 1, []).append(offset)
+            found = {number: database.rows(number, rows) for number, rows in wanted.items() if number < len(names)}
+            return [
+                (names[length - 1], found[length - 1].get(offset, {})) if length - 1 in found else ("", {})
+                for offset, length in zip(offsets, lengths, strict=True)
+            ]
+
+
+def _stamp_of(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise InputError(f"The input {path} cannot be read: {error.strerror or error}.") from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _plain(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
