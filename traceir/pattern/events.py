@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import Protocol, overload
 
 import attrs
 import numpy as np
@@ -48,6 +48,10 @@ class Events(Pattern):
     def __and__(self, other: Events) -> Events:
         return Events(_All((self.test, other.test)))
 
+    @overload
+    def __or__(self, other: Events) -> Events: ...
+    @overload
+    def __or__(self, other: Pattern) -> Pattern: ...
     def __or__(self, other: Pattern) -> Pattern:
         return Events(_Any((self.test, other.test))) if isinstance(other, Events) else super().__or__(other)
 

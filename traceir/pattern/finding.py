@@ -32,11 +32,11 @@ def find(pattern: Pattern, module: Module, per: Per, within: tuple[str, ...], am
     letters = _Letters.of(body, module, order)
     if letters is None:
         return Matches(())
-    expression = re.compile(letters.expression(body))
+    search = letters.searcher(body)
     held = [_holds(item, body, module) for item in conditions]
     found, at = [], 0
     places = {name: f"g{number}" for number, name in enumerate(letters.names)}
-    while at < len(letters.text) and (hit := expression.search(letters.text, at)):
+    while at < len(letters.text) and (hit := search(at)):
         match = _match(module, order, letters.starts, hit, places)
         answers = [test(match) for test in held]
         kept = all(answer is not False for answer in answers) and hit.end() > hit.start()
@@ -129,6 +129,39 @@ class _Letters:
         # The border after a sequence counts as the start of the next, so that an end can be looked up too.
         starts = np.searchsorted(at, np.arange(len(text) + 1))
         return cls(text.tobytes().decode("utf-32-le"), starts, taken, names(pattern))
+
+    def searcher(self, pattern: Pattern) -> Callable[[int], re.Match[str] | None]:
+        """A function that gives the first match at or after a place of the text.
+
+        Where the pattern begins with an endless run, every start inside a run comes to the same end, so only its
+        first is tried: else a run of n events that leads nowhere would take n² steps.
+        """
+        text = self.expression(pattern)
+        plain = re.compile(text)
+        run = self._leading_run(pattern)
+        if run is None:
+            return lambda at: plain.search(self.text, at)
+        first = re.compile(f"(?<!{self._class(run)}){text}")
+
+        def search(at: int) -> re.Match[str] | None:
+            # What stands before this place may belong to the match before, so it begins a run of its own.
+            return plain.match(self.text, at) or first.search(self.text, at)
+
+        return search
+
+    def _leading_run(self, pattern: Pattern) -> frozenset[int] | None:
+        """The letters of an endless run that a pattern begins with and that what follows cannot take."""
+        parts = list(pattern.parts) if isinstance(pattern, Then) else [pattern]
+        head = parts[0].part if isinstance(parts[0], Named) else parts[0]
+        if not isinstance(head, Repeat) or head.most is not None or not isinstance(head.part, Events):
+            return None
+        after: frozenset[int] = frozenset()
+        for part in parts[1:]:
+            after |= self._first(part)
+            if not self._may_be_empty(part):
+                break
+        run = self.taken[head.part]
+        return run if run and not run & after else None
 
     def expression(self, pattern: Pattern, after: frozenset[int] | None = None) -> str:
         """The regular expression of a pattern; `after` are the letters that may follow it (None: any)."""

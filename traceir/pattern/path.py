@@ -16,7 +16,7 @@ FIRST, BETWEEN, BLOCKERS, LAST = "first", "between", "blockers", "last"
 
 @attrs.frozen
 class Path:
-    """From a `first` event to the next `last` one, with only `over` between them.
+    """From a `first` event to the next `last` one, with only `over` (None: nothing) between them.
 
     Between lies what starts after the first has ended and before the last starts: work that ran beside the first
     cannot depend on it. The ends agree in the columns `same`; where one of those is null, ends on one lane may
@@ -25,32 +25,40 @@ class Path:
 
     first: Events
     last: Events
-    over: Events
+    over: Events | None = None
     same: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the path reads, each once."""
-        return tuple(dict.fromkeys((*self.first.columns, *self.last.columns, *self.over.columns, *self.same)))
+        over = self.over.columns if self.over is not None else ()
+        return tuple(dict.fromkeys((*self.first.columns, *self.last.columns, *over, *self.same)))
 
     def find(self, module: Module, *, per: Per = "device", within: tuple[str, ...] = ()) -> Matches:
         """The pairs with nothing but `over` between; parts `first`, `between`, `last`. O(n log n)."""
-        return Matches(tuple(match for match in self._pairs(module, per, within) if not len(match[BLOCKERS])))
+        return self.pairs(module, per=per, within=within)[0]
 
     def blocked(self, module: Module, *, per: Per = "device", within: tuple[str, ...] = ()) -> Matches:
         """The pairs with something else between: the part `blockers` says what. O(n log n)."""
-        return Matches(tuple(match for match in self._pairs(module, per, within) if len(match[BLOCKERS])))
+        return self.pairs(module, per=per, within=within)[1]
+
+    def pairs(self, module: Module, *, per: Per = "device", within: tuple[str, ...] = ()) -> tuple[Matches, Matches]:
+        """All pairs in one search: those that `find` gives, and those that `blocked` gives. O(n log n)."""
+        found = self._pairs(module, per, within)
+        clear = tuple(match for match in found if not len(match[BLOCKERS]))
+        return Matches(clear), Matches(tuple(match for match in found if len(match[BLOCKERS])))
 
     def _pairs(self, module: Module, per: Per, within: tuple[str, ...]) -> list[Match]:
         order = Order.of(module, per, within)
         rows, sequence = order.rows, order.sequence
         if not len(rows):
             return []
-        firsts, lasts = self.first.mask(module)[rows], self.last.mask(module)[rows]
-        keys, guessed = self._keys(module, rows, sequence)
-        begins, ends = _paired(np.flatnonzero(firsts), np.flatnonzero(lasts), keys)
+        firsts, lasts = (np.flatnonzero(test.mask(module)[rows]) for test in (self.first, self.last))
+        ends_at = np.unique(np.concatenate([firsts, lasts]))
+        keys, guessed = self._keys(module, rows, sequence, ends_at)
+        begins, ends = _paired(firsts, lasts, keys)
         low = _after(module, rows, sequence, begins)
-        fits = self.over.mask(module)[rows]
+        fits = self.over.mask(module)[rows] if self.over is not None else np.zeros(len(rows), bool)
         out = []
         for begin, start, end in zip(begins.tolist(), low.tolist(), ends.tolist(), strict=True):
             if start > end:
@@ -66,18 +74,29 @@ class Path:
             out.append(Match(module, whole, parts, bool(guessed[begin] or guessed[end])))
         return out
 
-    def _keys(self, module: Module, rows: Rows, sequence: Ints) -> tuple[Ints, Mask]:
-        """What two ends have in common, as a number per row, and where it is only their lane."""
-        unknown = np.zeros(len(rows), bool)
-        columns: list[Array] = [sequence]
+    def _keys(self, module: Module, rows: Rows, sequence: Ints, at: Ints) -> tuple[Ints, Mask]:
+        """For the positions `at`: what two ends have in common, as a number, and where it is only their lane."""
+        unknown = np.zeros(len(at), bool)
+        columns: list[Array] = [sequence[at]]
         for name in self.same:
             values, null = of_events(module, name)
-            unknown |= null[rows]
-            columns.append(values[rows])
+            unknown |= null[rows[at]]
+            columns.append(values[rows[at]])
         table = np.stack([column.astype(np.int64) for column in columns])
         table[1:, unknown] = -1
-        table = np.vstack([table, np.where(unknown, module["lane"][rows], -1)])
-        return np.unique(table, axis=1, return_inverse=True)[1].reshape(-1), unknown
+        table = np.vstack([table, np.where(unknown, module["lane"][rows[at]], -1)])
+        keys, guessed = np.full(len(rows), -1, np.int64), np.zeros(len(rows), bool)
+        keys[at], guessed[at] = _numbered(table), unknown
+        return keys, guessed
+
+
+def _numbered(table: Ints) -> Ints:
+    """A number for each column of a table, equal where the columns are. O(n log n)."""
+    order = np.lexsort(table)
+    new = np.append(False, (table[:, order][:, 1:] != table[:, order][:, :-1]).any(axis=0))[: len(order)]
+    out = np.empty(len(order), np.int64)
+    out[order] = np.cumsum(new)
+    return out
 
 
 def _paired(firsts: Ints, lasts: Ints, keys: Ints) -> tuple[Ints, Ints]:

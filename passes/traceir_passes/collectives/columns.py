@@ -8,13 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 import traceir as tir
-from traceir_passes.collectives.composites import Composite
 from traceir_passes.collectives.instances import BASES, SOURCES, Found, Instance
 from traceir_passes.collectives.vocabulary import KINDS
 
 INSTANCES: Final = "table:collectives"
-COMPOSITES: Final = "table:composites"
-MEMBERS: Final = "table:composite_members"
 NONE: Final = "the trace does not say"
 
 _EVENT: Final = (
@@ -43,6 +40,8 @@ _NUMBERS: Final = {
     "out_elements": ("elements", "What one rank gets."),
     "bytes": ("B", "The buffer of one rank: output of a gather, else input."),
     "kernels": ("kernels", "How many events it consists of."),
+    "members": ("operations", "How many operations one coalesced call joins."),
+    "hook": ("ns", "How long its receiving half takes, where that is an event of its own: its wait is there."),
 }
 
 
@@ -63,30 +62,18 @@ def _instance_columns() -> tuple[tir.Annotation, ...]:
         ),
         tir.Annotation("coll.basis", INSTANCES, "enum", doc="How sure the kind is.", null="kind unknown", values=BASES),
         tir.Annotation("coll.backward", INSTANCES, "bool", doc="Autograd's engine started it."),
-    )
+    )  # fmt: skip
 
 
-_COMPOSITE: Final = (
-    tir.Annotation("coll.form", COMPOSITES, "str", doc="What the composite is, such as staged."),
-    tir.Annotation("coll.of_kind", COMPOSITES, "enum", values=KINDS, doc="The kind that it amounts to."),
-    tir.Annotation("coll.time", COMPOSITES, "i64", "ns", "Sum of its members' durations."),
-    tir.Annotation("coll.extra", COMPOSITES, "i64", "ns", "The part of it that is no communication, such as copies."),
-    tir.Annotation("coll.note", COMPOSITES, "str", doc="What else is known of it.", null="nothing"),
-)
-_MEMBER: Final = (
-    tir.Annotation("coll.composite", MEMBERS, "id", unit=COMPOSITES, doc="The composite."),
-    tir.Annotation("coll.member", MEMBERS, "id", doc="An event of it, in order."),
-    tir.Annotation("coll.is_extra", MEMBERS, "bool", doc="The event is no communication."),
-)
-WRITES: Final = (*_EVENT, *_instance_columns(), *_COMPOSITE, *_MEMBER)
+WRITES: Final = (*_EVENT, *_instance_columns())
 
 
-def write(module: tir.Module, found: Found, composites: Sequence[Composite]) -> tir.Module:
+def write(module: tir.Module, found: Found) -> tir.Module:
     """The module with the collectives as columns and tables. O(events + communication)."""
     kind, instance = np.full(len(module), -1, np.int16), np.full(len(module), -1, np.int32)
     kind[found.rows], instance[found.rows] = found.kind, found.instance
     module = module.with_columns({"coll.kind": kind, "coll.instance": instance})
-    return _write_composites(_write_instances(module, found.instances), composites)
+    return _write_instances(module, found.instances)
 
 
 def _write_instances(module: tir.Module, instances: Sequence[Instance]) -> tir.Module:
@@ -106,29 +93,3 @@ def _write_instances(module: tir.Module, instances: Sequence[Instance]) -> tir.M
 def _codes(items: Sequence[Instance], value: Callable[[Instance], str | None], values: tuple[str, ...]) -> Any:
     texts = [value(item) for item in items]
     return np.array([-1 if text is None else values.index(text) for text in texts], np.int16)
-
-
-def _write_composites(module: tir.Module, composites: Sequence[Composite]) -> tir.Module:
-    dur = module["dur"]
-    strings, forms = module.strings.encode([item.form for item in composites])
-    strings, notes = strings.encode([item.note or None for item in composites])
-    module = module.with_strings(strings).with_table(
-        "composites",
-        {
-            "coll.form": forms,
-            "coll.of_kind": np.array([KINDS.index(item.kind) for item in composites], np.int16),
-            "coll.time": np.array([int(dur[list(item.members)].sum()) for item in composites], np.int64),
-            "coll.extra": np.array([int(dur[list(item.extra)].sum()) for item in composites], np.int64),
-            "coll.note": notes,
-        },
-    )
-    pairs = [(at, row, row in item.extra) for at, item in enumerate(composites) for row in item.members]
-    owner, member, extra = zip(*pairs, strict=True) if pairs else ((), (), ())
-    return module.with_table(
-        "composite_members",
-        {
-            "coll.composite": np.array(owner, np.int32),
-            "coll.member": np.array(member, np.int32),
-            "coll.is_extra": np.array(extra, bool),
-        },
-    )

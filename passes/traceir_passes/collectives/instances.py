@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 import traceir as tir
 from traceir_passes.collectives import vocabulary
-from traceir_passes.collectives.sources import LARGEST, Around, Message, around, first_inputs, messages
+from traceir_passes.collectives.pieces import Pieces, pieces
+from traceir_passes.collectives.sources import LARGEST, Around, Input, Message, around, first_inputs, messages
 from traceir_passes.collectives.vocabulary import KINDS, SENDS, UNKNOWN
 from traceir_passes.infer import parse
 
@@ -23,7 +24,11 @@ Ints = npt.NDArray[Any]
 
 @attrs.frozen
 class Instance:
-    """One collective operation on one device. `row` is its first event; unknown fields are None."""
+    """One collective operation on one device. `row` is its first event; unknown fields are None.
+
+    `members` is how many operations one coalesced call joins, `hook` how long the receiving half takes in ns where
+    sending and receiving are events of their own.
+    """
 
     row: int
     kind: str
@@ -44,6 +49,8 @@ class Instance:
     kernels: int
     backward: bool
     conflict: str | None
+    members: int | None = None
+    hook: int | None = None
 
 
 @attrs.define(eq=False)
@@ -69,10 +76,10 @@ def find(module: tir.Module) -> Found:
     meta = communication & module.is_in("infer.role", [META])
     rows = np.flatnonzero((communication & ~meta) | _host_collectives(module))
     near = around(module, rows)
-    owner = _owners(module, rows, near)
-    firsts, counts = np.unique(owner, return_counts=True)
-    number = np.searchsorted(firsts, owner)
-    instances = _describe(module, rows, near, firsts, counts)
+    joined = pieces(module, rows, near)
+    firsts, counts = np.unique(joined.owner, return_counts=True)
+    number = np.searchsorted(firsts, joined.owner)
+    instances = _with_hooks(_describe(module, rows, near, firsts, counts), module["dur"][rows], number, joined)
     kind = np.array([KINDS.index(item.kind) for item in instances], np.int16)
     found = Found(rows, number.astype(np.int32), kind[number], instances)
     return _with_meta(module, np.flatnonzero(meta), found)
@@ -88,18 +95,12 @@ def _host_collectives(module: tir.Module) -> npt.NDArray[np.bool_]:
     return np.asarray(mask & ~(mask[parent] & (parent >= 0)))
 
 
-def _owners(module: tir.Module, rows: Ints, near: Around) -> Ints:
-    """For each row the position of the first row of its instance.
-
-    Kernels of one name on one lane that one communication record started are one operation cut in pieces;
-    every other kernel is one of its own.
-    """
-    out = np.arange(len(rows))
-    has = np.flatnonzero(near.record >= 0)
-    keys = np.stack([near.record[has], module["name"][rows[has]], module["lane"][rows[has]]])
-    _, first, inverse = np.unique(keys, axis=1, return_index=True, return_inverse=True)
-    out[has] = has[first[inverse.reshape(-1)]] if len(has) else has
-    return out
+def _with_hooks(instances: list[Instance], dur: Ints, number: Ints, joined: Pieces) -> list[Instance]:
+    """Note how long the receiving half takes of the instances that have one."""
+    for position in np.flatnonzero(joined.receives).tolist():
+        at = int(number[position])
+        instances[at] = attrs.evolve(instances[at], hook=(instances[at].hook or 0) + int(dur[position]))
+    return instances
 
 
 def _describe(module: tir.Module, rows: Ints, near: Around, firsts: Ints, counts: Ints) -> list[Instance]:
@@ -120,7 +121,7 @@ def _describe(module: tir.Module, rows: Ints, near: Around, firsts: Ints, counts
                 message=told[at],
                 of_operator=KINDS[int(near.kind[position])],
                 operator=module.strings[int(module["name"][operator])] if operator >= 0 else "",
-                first_input=inputs.get(int(near.data[position]), (None, None)),
+                first_input=inputs.get(int(near.data[position]), Input()),
                 vendor=vendor,
                 kernels=int(counts[at]),
                 backward=bool(near.backward[position]),
@@ -135,9 +136,10 @@ def _host_inputs(module: tir.Module, instances: list[Instance]) -> list[Instance
     inputs = first_inputs(module, rows)
     out = []
     for item in instances:
-        elements, spelt = inputs.get(item.row, (None, None)) if item.role == "host" else (None, None)
+        given = inputs.get(item.row, Input()) if item.role == "host" else Input()
+        elements = given.elements
         if elements is not None and item.in_elements is None:
-            dtype = item.dtype or vocabulary.dtype_of(spelt)
+            dtype = item.dtype or vocabulary.dtype_of(given.dtype)
             received = _received(item.kind, elements, item.out_elements, item.group_size)
             moved = _bytes(item.kind, elements, received, dtype)
             item = attrs.evolve(item, in_elements=elements, out_elements=received, dtype=dtype, bytes=moved)  # noqa: PLW2901
@@ -153,7 +155,7 @@ def _instance(
     message: Message,
     of_operator: str,
     operator: str,
-    first_input: tuple[int | None, str | None],
+    first_input: Input,
     vendor: str,
     kernels: int,
     backward: bool,
@@ -161,9 +163,9 @@ def _instance(
     said = _said(name, role)
     kind, source, conflict = decide(message.kind, of_operator, said.kind, sends=role == "send-recv")
     basis = None if source is None else "guessed" if conflict else "derived" if source == "operator" else "measured"
-    sent = message.in_elements if message.in_elements is not None else first_input[0]
+    sent = message.in_elements if message.in_elements is not None else first_input.elements
     received = _received(kind, sent, message.out_elements, message.group_size)
-    dtype = vocabulary.dtype_of(message.dtype) or vocabulary.dtype_of(first_input[1]) or said.dtype
+    dtype = vocabulary.dtype_of(message.dtype) or vocabulary.dtype_of(first_input.dtype) or said.dtype
     return Instance(
         row=row,
         kind=kind,
@@ -184,6 +186,7 @@ def _instance(
         kernels=kernels,
         backward=backward,
         conflict=conflict,
+        members=first_input.tensors if vocabulary.is_coalesced(message.word or operator) else None,
     )
 
 
@@ -249,12 +252,14 @@ def _with_meta(module: tir.Module, meta: Ints, found: Found) -> Found:
         return found
     moves = module.is_in("infer.role", ["dispatch", "combine"])[found.rows]
     targets, numbers = found.rows[moves], found.instance[moves]
-    joined = np.full(len(meta), -1, np.int32)
-    for lane in np.unique(module["lane"][meta]).tolist():
-        mine = module["lane"][meta] == lane
-        there = module["lane"][targets] == lane
-        follows = np.searchsorted(targets[there], meta[mine])
-        joined[mine] = np.append(numbers[there], np.int32(-1))[follows]
+    # Rows are in order of time, so a lane's rows in their order are where it is searched for what follows.
+    lanes, stride = module["lane"].astype(np.int64), len(module) + 1
+    keys = lanes[targets] * stride + targets
+    order = np.argsort(keys, kind="stable")
+    follows = np.searchsorted(keys[order], lanes[meta] * stride + meta)
+    next_one = np.append(order, -1)[follows] if len(targets) else np.full(len(meta), -1)
+    fits = (next_one >= 0) & (np.append(lanes[targets], -1)[next_one] == lanes[meta])
+    joined = np.where(fits, np.append(numbers, np.int32(-1))[next_one], -1).astype(np.int32)
     of_instance = np.array([KINDS.index(item.kind) for item in found.instances] + [KINDS.index(UNKNOWN)], np.int16)
     return Found(
         np.concatenate([found.rows, meta]),

@@ -167,8 +167,17 @@ def _text(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int | list) else None
 
 
-def first_inputs(module: tir.Module, rows: Ints) -> dict[int, tuple[int | None, str | None]]:
-    """For each operator row the element count and type of its first input, None where it is not recorded."""
+@attrs.frozen
+class Input:
+    """An operator's first input: elements in all, their type, and how many tensors it is a list of; None if unknown."""
+
+    elements: int | None = None
+    dtype: str | None = None
+    tensors: int | None = None
+
+
+def first_inputs(module: tir.Module, rows: Ints) -> dict[int, Input]:
+    """For each operator row its first input."""
     distinct = np.unique(rows[rows >= 0])
     if not len(distinct):
         return {}
@@ -176,7 +185,7 @@ def first_inputs(module: tir.Module, rows: Ints) -> dict[int, tuple[int | None, 
     shape, kind = _keys_of(kinds.HostOp, ("input_dims", "input_types"))
     args = tir.Selection(module, distinct).args()
     return {
-        row: (_elements(_value(told, shape)), _first(_value(told, kind)))
+        row: Input(_elements(_value(told, shape)), _first(_value(told, kind)), _tensors(_value(told, shape)))
         for row, told in zip(distinct.tolist(), args, strict=True)
     }
 
@@ -194,6 +203,13 @@ def _value(args: Mapping[str, Any], keys: Iterable[str]) -> Any:
 def _first(value: Any) -> str | None:
     head = value[0] if isinstance(value, list) and value else None
     return head if isinstance(head, str) and head else None
+
+
+def _tensors(shapes: Any) -> int | None:
+    """How many tensors the first input is a list of; None where it is one tensor, or nothing is recorded."""
+    head = shapes[0] if isinstance(shapes, list) and shapes else None
+    listed = isinstance(head, list) and bool(head) and all(isinstance(item, list) for item in head)
+    return len(head) if listed and isinstance(head, list) else None
 
 
 def _elements(shapes: Any) -> int | None:

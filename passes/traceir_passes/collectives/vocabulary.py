@@ -53,6 +53,11 @@ def kind_of_word(word: str) -> str:
     return next((kind for kind, pattern in _PLAIN if pattern.fullmatch(plain)), UNKNOWN)
 
 
+def is_coalesced(word: str) -> bool:
+    """Whether a call of this name joins several operations in one (`allgather_into_tensor_coalesced_`)."""
+    return word.lower().rstrip("_").endswith("coalesced")
+
+
 def kind_of_operator(name: str) -> str:
     """The kind of collective that a host operator or range starts, `unknown` if it starts none.
 
@@ -93,18 +98,29 @@ def starts_data(name: str) -> bool:
 
 
 _LIBRARIES: Final = (
-    ("hccl", re.compile(r"^hcom_|^hccl", re.IGNORECASE)),
+    (
+        "hccl",
+        re.compile(r"^hcom_|^hccl|^MoeDistribute(Dispatch|Combine)|^(MatmulAllReduce|AllGatherMatmul)|^MatmulReduceS"),
+    ),
     ("nccl", re.compile(r"^nccl", re.IGNORECASE)),
     ("rccl", re.compile(r"^rccl", re.IGNORECASE)),
+    ("msccl", re.compile(r"^msccl(?!pp)")),
     ("gloo", re.compile(r"^gloo", re.IGNORECASE)),
+    ("oneccl", re.compile(r"^(oneccl|xccl)|(^|::)ccl::", re.IGNORECASE)),
+    ("ucc", re.compile(r"^ucc[:_]")),
+    ("mpi", re.compile(r"^mpi[:_]", re.IGNORECASE)),
+    ("mori", re.compile(r"(^|::)mori::|(^|::)Ep(Dispatch|Combine)")),
+    ("mooncake", re.compile(r"mooncake")),
+    ("pplx", re.compile(r"(^|::)pplx")),
     ("deep_ep", re.compile(r"deep_ep|dpsk::ep|internode|intranode|(^|::)(\w+_)?ep::")),
     ("nvshmem", re.compile(r"nvshmem")),
     ("mscclpp", re.compile(r"mscclpp", re.IGNORECASE)),
+    ("transformer_engine", re.compile(r"transformer_engine|userbuffers")),
     ("flashinfer", re.compile(r"flashinfer")),
-    ("trtllm", re.compile(r"tensorrt_llm|trtllm|moeA2A|(one|two)ShotAllReduce|allreduce_fusion_kernel", re.IGNORECASE)),
     ("quickreduce", re.compile(r"quickreduce|quick_reduce|allreduce_prototype", re.IGNORECASE)),
     ("aiter", re.compile(r"aiter")),
-    ("symm_mem", re.compile(r"symm_mem|multimem|(one|two)_shot")),
+    ("trtllm", re.compile(r"tensorrt_llm|trtllm|moeA2A|(one|two)ShotAllReduce|allreduce_fusion_kernel", re.IGNORECASE)),
+    ("symm_mem", re.compile(r"symm_mem|symmetric_memory|multimem|(one|two)_shot")),
     ("custom_ar", re.compile(r"cross_device_reduce|custom_ar")),
 )
 LIBRARIES: Final = tuple(name for name, _ in _LIBRARIES)
@@ -124,18 +140,23 @@ def library_of(path: str, operator: str, vendor: str) -> str:
 
 
 _ALGORITHM: Final = re.compile(r"_(RING|TREE|NVLSTREE|NVLS_TREE|NVLS|COLLNET_DIRECT|COLLNET_CHAIN|COLLNET|PAT)(?:_|\Z)")
-_PROTOCOL: Final = re.compile(r"_(LL128|LL|SIMPLE)(?:_|\Z)")
+_PROTOCOL: Final = re.compile(r"_(?:AGx)?(LL128|LL|SIMPLE)(?:MC)?(?:_|\Z)")
 _SHOTS: Final = (
-    ("multimem", re.compile(r"multimem")),
+    ("one_shot", re.compile(r"_AGxLL(MC)?_R(_|\Z)|Lamport1Shot")),
+    ("two_shot", re.compile(r"_RSx\w*_AGx|Lamport2Shot")),
+    ("multimem", re.compile(r"multimem|^ncclSymk?Dev\w*_(LLMC|LDMC|STMC)(_|\Z)")),
     ("one_shot", re.compile(r"one_?shot|_1stage", re.IGNORECASE)),
     ("two_shot", re.compile(r"two_?shot|_2stage", re.IGNORECASE)),
-    ("low_latency", re.compile(r"internode_ll|low_?latency")),
+    ("low_latency", re.compile(r"internode_ll|low_?latency|(dispatch|combine)_ll\b", re.IGNORECASE)),
 )
 
 
 @functools.lru_cache(4096)
 def algorithm_of(path: str) -> str | None:
-    """The algorithm that a kernel's path names: `ring`, `tree`, `one_shot`, `multimem`, …"""
+    """The algorithm that a kernel's path names: `ring`, `tree`, `one_shot`, `multimem`, …
+
+    `two_shot` is a reduce-scatter and an all-gather inside one kernel, also where NCCL spells it `RSxLD_AGxST`.
+    """
     found = _ALGORITHM.search(path)
     if found:
         return found[1].lower()
@@ -144,17 +165,37 @@ def algorithm_of(path: str) -> str | None:
 
 @functools.lru_cache(4096)
 def protocol_of(path: str) -> str | None:
-    """The protocol that a kernel's path names: `LL`, `LL128` or `SIMPLE`."""
+    """The protocol that a kernel's path names: `LL`, `LL128`, `SIMPLE` or `lamport`."""
     found = _PROTOCOL.search(path)
-    return found[1] if found else None
+    return found[1] if found else "lamport" if "lamport" in path.lower() else None
 
 
-_HCCL: Final = re.compile(r"hcom_[A-Za-z]+?_+(\d+)_(\d+)(?:_\d+)?\Z")
+_HALF: Final = re.compile(r"(Send|Recv)(?:Copy|Transfer|Wait|Kernel|_|\Z)")
+_HALF_FLAGS: Final = re.compile(r"(?:dispatch|combine)Kernel<[^<>]*\b(true|false), *(true|false)>")
+
+
+@functools.lru_cache(4096)
+def half_of(name: str, path: str) -> tuple[str, str] | None:
+    """What a kernel that only sends or only receives is called before that word, and which half it is; else None.
+
+    >>> half_of("EpDispatchLowLatencyAsyncSend_bf16", "EpDispatchLowLatencyAsyncSend_bf16")
+    ('EpDispatchLowLatencyAsync', 'send')
+    """
+    found = _HALF_FLAGS.search(name)
+    if found:
+        half = {("true", "false"): "send", ("false", "true"): "recv"}.get((found[1], found[2]))
+        return (path, half) if half else None
+    found = _HALF.search(path)
+    return (path[: found.start(1)], found[1].lower()) if found else None
+
+
+HCCL: Final = re.compile(r"(?<=[a-zA-Z])_+(\d+)_(\d+)(?:_\d+)?\Z")
+"""Group, sequence number and a further number at the end of HCCL's names."""
 
 
 def hccl_group(name: str) -> tuple[str, int] | None:
     """Group and sequence number of an HCCL name such as `hcom_allReduce__271_1_1`."""
-    found = _HCCL.match(name)
+    found = HCCL.search(name) if name.startswith("hcom_") else None
     return (found[1], int(found[2])) if found else None
 
 
@@ -179,21 +220,36 @@ def dtype_of(text: object) -> str | None:
     return "fp8" if word.startswith("float8") else _TYPES.get(word)
 
 
-_NAMED: Final = re.compile(r"<\s*(c10::BFloat16|__nv_bfloat16|__hip_bfloat16|half|__half|c10::Half|float|double)\b")
-_REDUCED: Final = re.compile(r"_(?:Sum|Prod|Min|Max|Avg|MinMax|SumPostDiv|PreMulSum)_([a-z0-9]+(?:_t)?)(?:_|\Z)")
+_NAMED: Final = re.compile(
+    r"(?<=[<,])\s*(c10::BFloat16|__nv_bfloat16|__hip_bfloat16|hip_bfloat16|half|__half|c10::Half|sycl::half|float|double)"
+    r"\s*(?=[,>])"
+)
+_PREFIXES: Final = ("__nv_", "__hip_", "hip_", "__", "c10::", "sycl::")
+_REDUCED: Final = re.compile(
+    r"_(?:Sum|Prod|Min|Max|Avg|MinMax|SumPostDiv|PreMulSum|sum|avg)_([a-z0-9]+(?:_t)?)(?:_|\Z)"
+)
+_SHORT: Final = {
+    "f8e4m3": "float8", "f8e5m2": "float8", "f16": "half", "f32": "float", "f64": "double", "i8": "int8", "u8": "uint8",
+    "i32": "int", "i64": "long",
+}  # fmt: skip
 
 
 def dtype_in_name(name: str, path: str, kind: str) -> str | None:
     """The element type that a kernel's name gives: a template argument, or NCCL's own for reductions.
 
-    NCCL moves without reducing in one compiled type whatever the tensors are, so there its name says nothing.
+    Template arguments of two types say nothing, and neither do parameters, whose types are those of pointers and
+    counts. NCCL moves without reducing in one compiled type whatever the tensors are, so there its name says nothing.
     """
-    found = _NAMED.search(name)
-    if found:
-        return dtype_of(found[1].replace("__nv_", "").replace("__hip_", "").replace("__", ""))
+    parameters = name.rfind(">(")
+    arguments = name[: parameters + 1] if parameters >= 0 else name
+    named = {dtype_of(_plain(word)) for word in _NAMED.findall(arguments)}
+    if named:
+        return named.pop() if len(named) == 1 else None
     found = _REDUCED.search(path)
     if found is None or kind not in ("all_reduce", "reduce_scatter", "reduce"):
         return None
-    return dtype_of(
-        {"f32": "float", "f16": "half", "f64": "double", "i32": "int", "i64": "long"}.get(found[1], found[1])
-    )
+    return dtype_of(_SHORT.get(found[1], found[1]))
+
+
+def _plain(word: str) -> str:
+    return next((word.removeprefix(prefix) for prefix in _PREFIXES if word.startswith(prefix)), word)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import traceir as tir
+from traceir.ir import Written
 from traceir_passes.collectives.instances import Found, Instance
 
 Ints = npt.NDArray[Any]
@@ -20,7 +21,8 @@ class Composite:
     """One composite: its form, kind, the rows of its members in order, and the instances among them.
 
     `extra` are the rows that belong to its cost and are no communication (copies around a staged collective);
-    `note` says what else is known in a word or two.
+    `note` says what else is known in a word or two. `moved` are the rows that were moved between its parts, None
+    if the form moves nothing; `guessed` that a condition could not be checked for want of metadata.
     """
 
     form: str
@@ -29,33 +31,31 @@ class Composite:
     instances: tuple[int, ...]
     extra: tuple[int, ...] = ()
     note: str = ""
+    moved: tuple[int, ...] | None = None
+    guessed: bool = False
 
 
 @attrs.define(eq=False)
 class Setting:
-    """What recognisers look at: the module, its communication, and all device work in order of lane and start.
+    """What recognisers look at: the module as readers of the pass will see it, and its communication.
 
-    `order` are rows, `place` the position of each row in it (-1 for other rows). `by_instance` are the rows of
-    communication grouped by instance, `bounds` where each group begins.
+    In `module` the columns `coll.*` of events and instances stand and are declared, so that patterns can name
+    them. `by_instance` are the rows of communication grouped by instance, `bounds` where each group begins.
     """
 
     module: tir.Module
     found: Found
-    order: Ints
-    place: Ints
     by_instance: Ints
     bounds: Ints
 
     @classmethod
-    def of(cls, module: tir.Module, found: Found) -> Setting:
-        """The setting of a module. O(n log n)."""
-        rows = np.flatnonzero(module.work)
-        order = rows[np.lexsort((module["ts"][rows], module["lane"][rows]))]
-        place = np.full(len(module), -1, np.int64)
-        place[order] = np.arange(len(order))
+    def of(cls, module: tir.Module, found: Found, written: Iterable[tir.Annotation]) -> Setting:
+        """The setting of a module in which the instances are written as the columns `written`. O(n log n)."""
+        declared = {item.name: Written(item, None) for item in written if item.name in module}
         grouped = np.lexsort((found.rows, found.instance))
         bounds = np.searchsorted(found.instance[grouped], np.arange(len(found.instances) + 1))
-        return cls(module, found, order, place, found.rows[grouped], bounds)
+        seen = attrs.evolve(module, annotations={**module.annotations, **declared})
+        return cls(seen, found, found.rows[grouped], bounds)
 
     @property
     def instances(self) -> Sequence[Instance]:
@@ -67,13 +67,9 @@ class Setting:
         parts = [self.by_instance[self.bounds[at] : self.bounds[at + 1]] for at in instances]
         return tuple(np.sort(np.concatenate(parts)).tolist())
 
-    def neighbour(self, rows: Ints, step: int) -> Ints:
-        """The row of the device work `step` places further on the same lane, -1 where there is none."""
-        lane = self.module["lane"]
-        at = self.place[rows] + step
-        inside = (self.place[rows] >= 0) & (at >= 0) & (at < len(self.order))
-        near = np.where(inside, self.order[np.where(inside, at, 0)] if len(self.order) else -1, -1)
-        return np.asarray(np.where((near >= 0) & (lane[near] == lane[rows]), near, -1))
+    def instance_of(self, row: int) -> int:
+        """The instance of a row, -1 if it is of none."""
+        return int(self.module["coll.instance"][row])
 
 
 class Recogniser(Protocol):

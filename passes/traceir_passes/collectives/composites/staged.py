@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 import attrs
-import numpy as np
 
+from traceir.pattern import event
 from traceir_passes.collectives.composites.base import Composite, Setting
+
+COPY = event("infer.class", "memory") & event("infer.op_kind", "injective")
+COLLECTIVE = event("infer.class", "comm", "fused") & ~event("infer.role", "comm-meta")
+STAGED = COPY >> COLLECTIVE.named("collective") >> COPY
 
 
 @attrs.frozen
@@ -22,23 +26,15 @@ class Staged:
     form: str = "staged"
 
     def find(self, setting: Setting) -> list[Composite]:
-        """The staged collectives. O(instances)."""
-        module = setting.module
-        copies = module.work & module.is_in("infer.class", ["memory"]) & module.is_in("infer.op_kind", ["injective"])
-        rows = np.array([item.row for item in setting.instances], np.int64)
-        before, after = setting.neighbour(rows, -1), setting.neighbour(rows, 1)
-        fits = (before >= 0) & (after >= 0) & copies[before] & copies[after]
-        fits &= np.array([item.kernels == 1 for item in setting.instances], bool)
+        """The staged collectives. O(n log n)."""
+        found = [(match, setting.instance_of(match.row("collective"))) for match in STAGED.find(setting.module)]
+        found = [(match, at) for match, at in found if at >= 0 and setting.instances[at].kernels == 1]
         sort = [(item.kind, item.library) for item in setting.instances]
-        whole, part = Counter(sort), Counter(kind for kind, fit in zip(sort, fits.tolist(), strict=True) if fit)
-        return [
-            Composite(
-                self.form,
-                setting.instances[at].kind,
-                (int(before[at]), int(rows[at]), int(after[at])),
-                (at,),
-                extra=(int(before[at]), int(after[at])),
-            )
-            for at in np.flatnonzero(fits).tolist()
-            if part[sort[at]] > self.share * whole[sort[at]]
-        ]
+        whole, part = Counter(sort), Counter(sort[at] for _, at in found)
+        out = []
+        for match, at in found:
+            first, row, last = match.rows.tolist()
+            if part[sort[at]] > self.share * whole[sort[at]]:
+                kind = setting.instances[at].kind
+                out.append(Composite(self.form, kind, (first, row, last), (at,), extra=(first, last)))
+        return sorted(out, key=lambda item: item.members)

@@ -1,0 +1,78 @@
+"""Reading an input whole, for formats that are small by nature."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from traceir.errors import InputError
+
+MOST: Final = 1 << 31
+"""Bytes of the largest text that is held whole; what is larger is a bomb, or no file of such a format."""
+_PIECE: Final = 1 << 20
+
+
+def read_whole(path: str, most: int = MOST) -> tuple[bytes, str | None]:
+    """The bytes of an input, decompressed if it is gzip, and what damage of the gzip file cut them short.
+
+    InputError if it cannot be read, or is larger than `most` bytes when decompressed.
+    """
+    try:
+        if path == "-":
+            return _text(path, _pieces(sys.stdin.buffer), most)
+        with Path(path).open("rb") as file:
+            return _text(path, _pieces(file), most)
+    except OSError as error:
+        raise InputError(f"The input {path} cannot be read: {error.strerror or error}.") from error
+
+
+def decoded(raw: bytes) -> tuple[str, int]:
+    """A text, and how many bytes of it are no UTF-8 (they become the replacement character)."""
+    try:
+        return raw.decode("utf-8-sig"), 0
+    except UnicodeDecodeError:
+        text = raw.decode("utf-8-sig", "replace")
+        return text, text.count("\N{REPLACEMENT CHARACTER}")
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(_PIECE):
+        yield piece
+
+
+def _text(path: str, pieces: Iterator[bytes], most: int) -> tuple[bytes, str | None]:
+    out, size, damage = [], 0, None
+    for piece, problem in _inflated(pieces):
+        damage = problem
+        out.append(piece)
+        size += len(piece)
+        if size > most:
+            raise InputError(f"The input {path} holds more than {most} bytes of text; cut it, or record less.")
+    return b"".join(out), damage
+
+
+def _inflated(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, str | None]]:
+    """The pieces, decompressed member by member if the first begins like gzip; the last may carry a problem."""
+    engine = None
+    for number, piece in enumerate(pieces):
+        if number == 0 and piece[:2] == b"\x1f\x8b":
+            engine = zlib.decompressobj(31)
+        if engine is None:
+            yield piece, None
+            continue
+        rest = piece
+        while rest:
+            if engine.eof:
+                engine = zlib.decompressobj(31)
+            try:
+                text = engine.decompress(rest, _PIECE)
+            except zlib.error as error:
+                yield b"", str(error)
+                return
+            yield text, None
+            rest = engine.unconsumed_tail or engine.unused_data
+    if engine is not None and not engine.eof:
+        yield b"", "it ends before its last block does"

@@ -1,0 +1,158 @@
+"""Verdicts: whether the rewrite of its reductions that a layer should show is there, and what blocks it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, get_args
+
+import attrs
+import numpy as np
+
+import traceir as tir
+from traceir.ir import Mask, Rows
+from traceir.pattern import Path, event
+from traceir_passes.collectives.composites import Composite, Setting
+from traceir_passes.collectives.composites.decomposed import GATHER, SCATTER
+from traceir_passes.collectives.composites.token_wise import TOKEN_WISE
+from traceir_passes.collectives.vocabulary import KINDS
+
+VERDICTS: Final = "table:verdicts"
+Rewrite = Literal["fused", "decomposed", "async_tp"]
+State = Literal["fired", "partly", "not"]
+STATES: Final = get_args(State)
+REWRITES: Final = get_args(Rewrite)
+_REWRITE_OF: Final[Mapping[str, Rewrite]] = {
+    "fused": "fused",
+    "decomposed_adjacent": "decomposed",
+    "decomposed_moved": "decomposed",
+    "async_tp": "async_tp",
+}
+NO_NORM, NO_GATHER, NOTHING_MOVES = "no norm follows", "no all-gather follows", "no token-wise work follows"
+
+WRITES: Final = (
+    tir.Annotation("coll.layer", VERDICTS, "id", unit="region:layers", doc="The layer."),
+    tir.Annotation("coll.expected", VERDICTS, "enum", values=REWRITES, doc="The rewrite that is looked for."),
+    tir.Annotation("coll.sites", VERDICTS, "i64", "reductions", "Reductions of the layer, which it could rewrite."),
+    tir.Annotation("coll.fired", VERDICTS, "i64", "reductions", "Reductions that it did rewrite."),
+    tir.Annotation("coll.state", VERDICTS, "enum", values=STATES, doc="Whether it fired at all sites, some, or none."),
+    tir.Annotation(
+        "coll.blocked_by", VERDICTS, "str", doc="What stands in its way at the other sites.",
+        null="nothing: the rewrite would be legal, or it fired everywhere",
+    ),
+)  # fmt: skip
+
+_NORM: Final = event("infer.role", "norm")
+_PLAIN: Final = event("coll.kind", "all_reduce") & event("infer.class", "comm")
+_OVER_FUSED: Final = event("infer.op_kind", "elemwise")
+
+
+@attrs.frozen
+class Verdict:
+    """The verdict on one layer; `layer` is a row of the layers' region table."""
+
+    layer: int
+    expected: Rewrite
+    sites: int
+    fired: int
+    blockers: tuple[str, ...]
+
+    @property
+    def state(self) -> State:
+        """Whether the rewrite fired."""
+        return "fired" if self.fired == self.sites else "partly" if self.fired else "not"
+
+
+def verdicts(setting: Setting, composites: Sequence[Composite], expect: Rewrite | None) -> list[Verdict]:
+    """A verdict on each layer that reduces, in order of the layers; none without layers.
+
+    A site is a reduction that belongs to a layer of a forward pass. The rewrite that is looked for is `expect`, or
+    the one that most sites of the layer's stack show; where none shows any, it is the fusion with the norm that
+    follows, the cheapest of them. Backward passes reduce gradients too, which no such rewrite touches. O(n log n).
+    """
+    module = setting.module
+    if not module.has_tree("layers"):
+        return []
+    layers = module.tree("layers")
+    owner, stack_of = layers.at("layer"), layers.ancestor("stack")
+    forward = _forward(module, stack_of)
+    form = {row: _REWRITE_OF[item.form] for item in composites if item.form in _REWRITE_OF for row in item.members}
+    sites: dict[int, list[int]] = defaultdict(list)
+    for item in setting.instances:
+        layer = int(owner[item.row])
+        if layer >= 0 and item.kind in ("all_reduce", "reduce_scatter") and forward[layer]:
+            sites[layer].append(item.row)
+    shown: dict[int, Counter[Rewrite]] = defaultdict(Counter)
+    for layer, rows in sites.items():
+        shown[int(stack_of[layer])].update(form[row] for row in rows if row in form)
+    blockers = _Blockers(module)
+    out = []
+    for layer in sorted(sites):
+        seen = shown[int(stack_of[layer])]
+        expected: Rewrite = expect or (seen.most_common(1)[0][0] if seen else "fused")
+        fired = [row for row in sites[layer] if form.get(row) == expected]
+        rest = [row for row in sites[layer] if form.get(row) != expected]
+        told = (blockers.of(row, expected) for row in rest)
+        out.append(Verdict(layer, expected, len(sites[layer]), len(fired), tuple(dict.fromkeys(filter(None, told)))))
+    return out
+
+
+def _forward(module: tir.Module, stack_of: Rows) -> Mask:
+    if "group.direction" not in module:
+        return np.ones(len(stack_of), bool)
+    backward = module.is_in("group.direction", ["backward"])
+    return ~np.append(backward, False)[stack_of]
+
+
+@attrs.define
+class _Blockers:
+    """What stands between a reduction and what a rewrite would join it with; each path is looked for once."""
+
+    module: tir.Module
+    _known: dict[Rewrite, dict[int, str]] = attrs.field(factory=dict)
+
+    def of(self, row: int, rewrite: Rewrite) -> str:
+        """What blocks the rewrite of one reduction, in words; empty if nothing does."""
+        if rewrite not in self._known:
+            self._known[rewrite] = self._find(rewrite)
+        missing = NO_GATHER if KINDS[self.module["coll.kind"][row]] == "reduce_scatter" else NOTHING_MOVES
+        missing = {"fused": NO_NORM, "decomposed": missing, "async_tp": ""}[rewrite]
+        return self._known[rewrite].get(row, missing)
+
+    def _find(self, rewrite: Rewrite) -> dict[int, str]:
+        if rewrite == "fused":
+            return self._told(Path(_PLAIN, _NORM, over=_OVER_FUSED))
+        if rewrite == "decomposed":
+            pairs = self._told(Path(SCATTER, GATHER, over=TOKEN_WISE, same=("coll.group",)))
+            # Where a whole all-reduce stands, what comes at once after it is what could run on the shard.
+            moves = Path(_PLAIN, TOKEN_WISE).find(self.module)
+            return pairs | {match.row("first"): "" for match in moves}
+        return {}
+
+    def _told(self, path: Path) -> dict[int, str]:
+        clear, blocked = path.pairs(self.module)
+        return {match.row("first"): "" for match in clear} | {
+            match.row("first"): self._words(match["blockers"].tolist()) for match in blocked
+        }
+
+    def _words(self, rows: Iterable[int]) -> str:
+        strings, roles = self.module.strings, self.module["infer.role"]
+        ranked = Counter("unknown" if (code := int(roles[row])) < 0 else strings[code] for row in rows)
+        told = [role if count == 1 else f"{count} {role}" for role, count in ranked.items()]
+        return f"{', '.join(told)} between"
+
+
+def write(module: tir.Module, found: Sequence[Verdict]) -> tir.Module:
+    """The module with the verdicts as a table. O(layers)."""
+    strings, blocked = module.strings.encode([", ".join(item.blockers) or None for item in found])
+    return module.with_strings(strings).with_table(
+        "verdicts",
+        {
+            "coll.layer": np.array([item.layer for item in found], np.int32),
+            "coll.expected": np.array([REWRITES.index(item.expected) for item in found], np.int16),
+            "coll.sites": np.array([item.sites for item in found], np.int64),
+            "coll.fired": np.array([item.fired for item in found], np.int64),
+            "coll.state": np.array([STATES.index(item.state) for item in found], np.int16),
+            "coll.blocked_by": blocked,
+        },
+    )
