@@ -93,6 +93,21 @@ def assert_lossless(item: tir.Module) -> None:
     layer = made["fold.layer"][instance]
     inside = item.tree("layers").at("layer")[rows]
     assert layer.tolist() == inside.tolist()
+    assert made["fold.step"][instance].tolist() == item.tree("steps").at("step")[rows].tolist()
+    # The folded form alone says which events there are, where they lie and how long they take.
+    names = made.tree("fold").regions["name"]
+    assert made["inline.template"][rows].tolist() == names[made["fold.template"][instance]].tolist()
+    flat = {
+        (int(i), int(o), int(p)): int(m + d)
+        for i, o, p, m, d in zip(
+            instance, op, *(made[f"inline.{name}"][rows] for name in ("place", "median", "delta")), strict=True
+        )
+    }
+    assert len(flat) == len(rows), "an event is known by its instance, its op and its place"
+    assert sum(flat.values()) == int(item["dur"][rows].sum())
+    places = made["inline.present"][rows]
+    assert (places <= made["inline.count"][rows]).all()
+    assert (places >= 1).all()
 
 
 @given(grouped())
@@ -181,6 +196,20 @@ def test_the_report_of_a_made_trace() -> None:
         "route": [False, True],
         "moe_combine": [False, True],
     }
+
+
+def test_a_step_that_is_slow_throughout_is_told_once() -> None:
+    """All twelve of its layers are outlying, and the page has a row for each template; the report has all."""
+    item = decoder()
+    dur = item["dur"].copy()
+    dur[(item.tree("steps").at("step") == 4) & item.work] *= 3
+    report = Fold().report(apply(Fold(), item.with_columns({"dur": dur}), tir.PassContext()))
+    assert [one.layer is None for one in report.outliers] == [True] + [False] * 12
+    [block] = report.blocks()
+    layers = [row[1] for row in block.rows]
+    assert layers[0] == ""
+    assert [text.partition(" ")[2] for text in layers[1:]] == ["and 5 more"] * 2
+    assert block.rows[0][-1].startswith("all ")
 
 
 def test_folding_twice_is_folding_once() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import time
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 import traceir as tir
 from tests.build import Ev, annotate, module
 from traceir import folding
+from traceir.folding import templates
 from traceir.folding.align import align
 from traceir.folding.bodies import Bodies
 from traceir.folding.outliers import far
@@ -203,6 +207,60 @@ def test_a_lost_attention_is_damage_and_no_other_kind() -> None:
     assert {op.label: op.present for op in template.ops}["attention_0"] == 19
 
 
+LONG = ("norm", "gemm", "rope", "kv-store", "attention", "gemm", "norm", "quant", "gemm", "act", "copy", "reduce")
+LONG_MOE = (*LONG[:7], "gemm", "moe-route", "moe-gemm", "act", "moe-gemm", "moe-combine")
+
+
+def damaged(kinds: Sequence[int], share: float, seed: int, steps: int = 1) -> list[list[list[Op]]]:
+    """Steps of dense (0) and MoE (1) layers of which each event is lost with a probability of `share`."""
+    chance = random.Random(seed)
+    whole = [[Op(role, 10 + k, f"{role}_{k}") for k, role in enumerate(kind)] for kind in (LONG, LONG_MOE)]
+    return [[[op for op in whole[kind] if chance.random() >= share] for kind in kinds] for _ in range(steps)]
+
+
+@pytest.mark.parametrize("share", [0.03, 0.1, 0.2])
+@pytest.mark.parametrize("seed", range(3))
+def test_layers_that_lost_events_are_one_template(share: float, seed: int) -> None:
+    """None of them need be whole: the template is, and says in how many each op is left."""
+    [layers] = steps = damaged([0] * 60, share, seed)
+    first, *few = sorted(stack_of(stacked(steps)).templates, key=lambda item: -item.count)
+    assert sum(item.count for item in few) <= 3
+    left = Counter(op.name for layer in layers for op in layer)
+    usual = {op.symbols[0]: op.present for op in first.ops if 2 * op.present > first.count}
+    assert [name.rpartition("_")[0] for name in usual] == list(LONG), "in order, though each lacks others"
+    assert set(usual) == set(left)
+    assert all(0.85 * left[name] - 3 <= present <= left[name] + 2 for name, present in usual.items())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.1, 0.2])
+@pytest.mark.parametrize("kinds", [[0, 1] * 20, [0] * 3 + [1] * 40], ids=["alternate", "three"])
+def test_kinds_of_layers_stay_apart_whatever_is_lost(kinds: Sequence[int], share: float) -> None:
+    """Dense layers are no MoE layers that lost their experts, and each layer is with its kind."""
+    stack = stack_of(stacked(damaged(kinds, share, 1)))
+    large = [item for item in stack.templates if item.count > 2]
+    assert sum(item.count for item in large) >= 0.9 * len(kinds)
+    for item in large:
+        assert len({kinds[number] for number in item.numbers}) == 1
+    assert len(large) == 2
+
+
+def test_attention_that_one_step_lost_is_not_quick() -> None:
+    """Layers 2 and 5 lack their attention in one of two steps: that is no other kind, of half the time."""
+    lost = [op for op in ops(DENSE) if op.role != "attention"]
+    steps = [[lost if (step, layer) in ((0, 2), (1, 5)) else ops(DENSE) for layer in range(20)] for step in (0, 1)]
+    [template] = stack_of(stacked(steps)).templates
+    assert (template.count, {op.label: op.present for op in template.ops}["attention_0"]) == (40, 38)
+
+
+def test_bodies_are_aligned_alike_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many distinct bodies are held a few at a time: the ops are those of all at once."""
+    item = stacked(damaged([0, 1] * 15, 0.1, 2))
+    whole = stack_of(item)
+    monkeypatch.setattr(templates, "_CELLS", 40)
+    parts = stack_of(item)
+    assert [one.ops for one in parts.templates] == [one.ops for one in whole.templates]
+
+
 def test_the_order_between_lanes_is_chance() -> None:
     """An all-reduce on a lane of its own stands before or after the next norm; both are one body."""
     comm = Op("all-reduce", 12, lane="gpu0.s20")
@@ -228,6 +286,23 @@ def test_a_pause_in_a_layer_makes_an_outlier_of_its_extent() -> None:
     [one] = stack_of(stacked([[waits if i == 4 else ops(DENSE) for i in range(10)]])).outliers
     assert (one.layer, one.measure, one.cause, one.cause_ns, one.label) == (4, "span", "gap", 900, "attention_0")
     assert folding.why(one) == "gap of 900 ns before attention_0"
+
+
+def test_pauses_of_which_none_makes_half_of_it_are_told_as_several() -> None:
+    """Layer 4 waits 300 ns before each of its seven ops: of 1.8 µs no single gap is the reason."""
+    waits = [attrs.evolve(op, pause=300) for op in ops(DENSE)]
+    [one] = stack_of(stacked([[waits if i == 4 else ops(DENSE) for i in range(10)]])).outliers
+    assert (one.layer, one.delta_ns, one.cause_ns) == (4, 6 * 299, 300)
+    assert folding.why(one) == "gaps, the longest of 300 ns before gemm_0"
+
+
+@pytest.mark.parametrize(("factor", "word"), [(1.5, "slower"), (0.5, "faster")])
+def test_a_layer_that_is_slow_throughout_is_told_as_such(factor: float, word: str) -> None:
+    """No op makes half of the difference: 25 ns of a gemm in 84 ns in all."""
+    odd = [attrs.evolve(op, dur=int(op.dur * factor)) for op in ops(DENSE)]
+    [one] = stack_of(stacked([[odd if i == 4 else ops(DENSE) for i in range(10)]])).outliers
+    assert (one.moved, one.parts, one.cause_ns) == (7, 7, int(50 * factor))
+    assert folding.why(one) == f"all 7 ops {word}, most gemm_2 ×{factor:.1f}"
 
 
 def test_noise_makes_no_outlier() -> None:
@@ -282,6 +357,22 @@ def test_extents_of_host_and_device_are_medians_per_layer() -> None:
     assert isinstance(stack, folding.Stack)
     [template] = stack.templates
     assert (template.host_ns, template.span_ns, template.busy_ns) == (65, 650, 168)
+
+
+@pytest.mark.slow
+def test_the_cost_grows_with_the_number_of_stacks() -> None:
+    """Passes that no mark parts, each with losses of its own: CPU time of 250 and of 1000 of them."""
+    costs = []
+    for count in (250, 1000):
+        item = stacked(damaged([0] * 4, 0.05, 1, count))
+        times = []
+        for each in (item, item.with_tree("steps", [], np.full(len(item), -1))):
+            clock = time.process_time()
+            folded = folding.fold(each)
+            times.append(time.process_time() - clock)
+            assert sum(step.count for step in folded) in (1, count)
+        costs.append(max(times))
+    assert costs[1] <= 6 * max(costs[0], 0.05), costs
 
 
 def test_an_opened_layer_stands_beside_its_own_kind() -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 import pytest
+from hypothesis import given
 
 from tests.build import Ev, module
 from traceir.ir import Module
-from traceir.passing import PassManager
+from traceir.passing import PassContext, PassManager
+from traceir.passing.promises import apply
+from traceir.testing import assert_sound, modules
+from traceir_passes.microbatch import Microbatch
+from traceir_passes.microbatch.joint import copies_in
 
 ATTENTION, EXPERTS = "ngAg", "ngrMMc"
 KERNELS = {
@@ -208,8 +215,188 @@ def test_a_sequence_of_forward_passes_of_two_models_is_none() -> None:
     assert report.sets == ()
 
 
+def accumulated(batches: int, layers: int) -> Score:
+    """Passes of one step in order: forward by one thread, backward by another, once for each batch of gradients."""
+    score = Score()
+    for _ in range(batches):
+        for layer in range(layers):
+            score.play("ngAgngag", 0, layer, lane="gpu0.s1", thread="cpu.main")
+        score.play("ngS", 0, -1, lane="gpu0.s1", thread="cpu.main")
+        score.play("Sgg", 0, -1, lane="gpu0.s1", thread="cpu.autograd")
+        for layer in range(layers):
+            score.play("ggagnggBggn", 0, layer, lane="gpu0.s1", thread="cpu.autograd")
+    score.play("EOO", 0, -1, lane="gpu0.s1", thread="cpu.autograd")
+    score.events.append(Ev("host.range", "ProfilerStep#3", 0, score.host + 1, "cpu.main"))
+    return score
+
+
+def test_accumulated_gradients_are_no_micro_batches_at_once() -> None:
+    """Forward and backward passes take turns six times, and none runs beside another."""
+    item, report, group = found(accumulated(3, 8).module())
+    assert report.sets == ()
+    assert (item["group.microbatch"] == np.iinfo(np.uint32).max).all()
+    assert [(stack.layers, stack.template) for stack in group.stacks] == 3 * [
+        (8, "attention+mlp"),
+        (8, "attention_backward"),
+    ]
+
+
+@pytest.mark.parametrize("numbers", [range(8), [0, 1] * 8], ids=["each its number", "two numbers in turn"])
+def test_marked_micro_batches_one_after_the_other_are_passes_of_their_own(numbers: Sequence[int]) -> None:
+    """The range of each is the border of its pass, however often the numbers change; they run at no time together."""
+    score = Score()
+    for number in numbers:
+        start = score.host
+        for layer in range(6):
+            score.play("ngAgngag", 0, layer, lane="gpu0.s1", thread="cpu.main")
+        score.events.append(Ev("host.range", f"micro_batch_{number}", start, score.host - start + 1, "cpu.main"))
+        score.host += 2
+    _, report, group = found(score.module())
+    assert report.sets == report.joint == ()
+    assert [stack.layers for stack in group.stacks] == [6] * len(numbers)
+
+
+def test_backward_passes_outside_the_ranges_are_grouped_too() -> None:
+    """The range is around the forward pass alone; another thread launches the backward pass after it."""
+    score = Score()
+    for number in range(4):
+        start = score.host
+        for layer in range(6):
+            score.play("ngAgngag", 0, layer, lane="gpu0.s1", thread="cpu.main")
+        score.events.append(Ev("host.range", f"micro_batch_{number}", start, score.host - start + 1, "cpu.main"))
+        score.host += 2
+        score.play("Sgg", 0, -1, lane="gpu0.s1", thread="cpu.autograd")
+        for layer in range(6):
+            score.play("ggagnggBggn", 0, layer, lane="gpu0.s1", thread="cpu.autograd")
+    item, report, group = found(score.module())
+    assert report.sets == report.joint == ()
+    assert [(stack.layers, stack.template) for stack in group.stacks] == 4 * [
+        (6, "attention+mlp"),
+        (6, "attention_backward"),
+    ]
+    assert set(item["group.microbatch"].tolist()) == {0, 1, 2, 3, np.iinfo(np.uint32).max}
+
+
+def one_thread(blocks: Sequence[str], copies: int, layers: int = 12) -> Score:
+    """Copies in turns, block by block, on one stream by one thread, with no range around them."""
+    score = Score()
+    for layer in range(layers):
+        for block in blocks:
+            for copy in range(copies):
+                score.play(block, copy, layer, lane="gpu0.s1", thread="cpu.main")
+    return score
+
+
+@pytest.mark.parametrize(
+    ("blocks", "copies"),
+    [
+        (("ngAg", "ngrMMc"), 2),
+        (("ngAgR", "ngagR"), 2),
+        (tuple("ngAgngag"), 2),
+        (("ngAg", "ngag"), 3),
+    ],
+    ids=["blocks", "with all-reduces", "kernel by kernel", "three"],
+)
+def test_copies_that_nothing_tells_apart_are_said_to_be_such(blocks: Sequence[str], copies: int) -> None:
+    """No set is made up; their number, their joint layers and the joint period are told, in a remark too."""
+    context = PassContext()
+    manager = PassManager.parse("microbatch")
+    item = manager.run(one_thread(blocks, copies).module(), context)
+    report: Any = manager.reports(item)["microbatch"]
+    kernels = copies * len("".join(blocks))
+    assert report.sets == ()
+    [one] = report.joint
+    assert (one.layers, one.copies, one.kernels, one.period_ns) == (12, copies, kernels, 100 * kernels)
+    [said] = [remark.message for remark in context.remarks if remark.source == "microbatch"]
+    assert "the split is not unique; the joint period" in said
+    [block] = report.blocks()
+    assert block.rows[0][1] == str(copies)
+
+
+def test_copies_out_of_step_are_seen_too() -> None:
+    """The second one runs half a layer behind, so a period begins amid its layer."""
+    score = Score()
+    for layer in range(13):
+        for block, copy, shift in (("ngAg", 0, 0), ("ngag", 1, 1), ("ngag", 0, 0), ("ngAg", 1, 0)):
+            if layer >= shift and layer - shift < 12:
+                score.play(block, copy, layer - shift, lane="gpu0.s1", thread="cpu.main")
+    _, report, _ = found(score.module())
+    assert [one.copies for one in report.joint] == [2]
+
+
+def runs(body: str, copies: int) -> set[str]:
+    """All ways to run copies of a body into each other, from the textbook's recursion."""
+
+    def mixed(left: str, right: str) -> set[str]:
+        if not left or not right:
+            return {left + right}
+        return {left[0] + rest for rest in mixed(left[1:], right)} | {
+            right[0] + rest for rest in mixed(left, right[1:])
+        }
+
+    out = {body}
+    for _ in range(copies - 1):
+        out = {text for before in out for text in mixed(before, body)}
+    return out
+
+
+@pytest.mark.parametrize(("body", "copies"), [("ngAg", 2), ("ngAgag", 2), ("gAg", 3)])
+def test_each_run_of_copies_into_each_other_is_seen(body: str, copies: int) -> None:
+    """All but those that are the same layer several times over, which are layers that follow each other."""
+    for text in runs(body, copies):
+        cyclic = (text + text).find(text, 1) < len(text)
+        assert (copies_in(text.encode()) > 1) != cyclic, text
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["ngpkAgngag", "ngAgngAgngag", "nggLLnggngag", "ngAgngag" * 2, "negAgenegage", "nngpkAAgnngaagn", "nnggaagg", ""],
+)
+def test_bodies_of_one_layer_are_no_copies(body: str) -> None:
+    """Cross-attention, two attention kernels, two layers in order; nor two of what is no layer."""
+    assert copies_in(body.encode()) == 1
+
+
+def in_steps(steps: int) -> Module:
+    """Steps of copies in turns by two threads, each in a mark, after group."""
+    score = Score()
+    for step in range(steps):
+        start, now = score.host, max(score.free.values(), default=0)
+        for _ in range(4):
+            for block in ("ngAg", "ngag"):
+                for copy in (0, 1):
+                    score.play(block, copy, 0, lane="gpu0.s1", thread=f"cpu.t{copy}", after=now)
+                    score.play("R", copy, 0, lane="gpu0.s2", thread=f"cpu.t{copy}", dur=250)
+        score.events.append(Ev("host.range", f"ProfilerStep#{step}", start, score.host - start + 1, "cpu.main"))
+        score.host += 100_000
+    return PassManager.parse("group").run(score.module())
+
+
+@pytest.mark.slow
+def test_the_cost_grows_with_the_number_of_steps() -> None:
+    """Each event is looked at a few times, however many sets there are: CPU time at 100 and 400 steps."""
+    costs = []
+    for steps in (100, 400):
+        item, times = in_steps(steps), []
+        for _ in range(3):
+            clock = time.process_time()
+            result = apply(Microbatch(), item, PassContext())
+            times.append(time.process_time() - clock)
+        assert len(result["microbatch.set"]) == 2 * steps
+        costs.append(min(times))
+    assert costs[1] <= 6 * max(costs[0], 0.02), costs
+
+
+@given(modules(trees=False, annotations=False))
+def test_any_module_is_read(item: Module) -> None:
+    """Whatever the IR can hold: nothing breaks, and the laws hold."""
+    result, report, _ = found(item)
+    assert_sound(result)
+    assert sum(len(one.batches) for one in report.sets) == len(result["microbatch.set"])
+
+
 @pytest.mark.parametrize("name", ["sgl_dec", "sgl_pd", "vllm_pw", "b200", "qwen_h100", "bert_h100", "nccl"])
 def test_real_traces_of_one_batch_have_none(load_shared: Any, name: str) -> None:
-    """None of them runs micro-batches."""
+    """None of them runs micro-batches, nor do any layers look like it."""
     _, report, _ = found(load_shared(name))
-    assert report.sets == ()
+    assert report.sets == report.joint == ()

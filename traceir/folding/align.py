@@ -60,28 +60,29 @@ def _moves(leader: Ints, bodies: Ints, size: Ints, width: int) -> tuple[Array, I
     Row j is the body's length so far, column d the leader's, as `i = j - width + d`.
     """
     number, longest = bodies.shape
-    wide = 2 * width + 1
+    wide, end = 2 * width + 1, len(leader)
     moves = np.zeros((longest + 1, wide, number), np.uint8)
     cost = np.full((wide, number), _FAR, np.int32)
     out = np.zeros(number, np.int64)
-    end = len(leader)
+    column = np.arange(wide, dtype=np.int32)[:, None]
+    text = np.append(leader, -2)  # no token
     for j in range(longest + 1):
-        above = cost
-        cost = np.full((wide, number), _FAR, np.int32)
-        for d in range(max(width - j, 0), min(wide, end - j + width + 1)):
-            i = j - width + d
-            best, move = np.full(number, _FAR), np.full(number, _SKIP, np.uint8)
-            if i == 0 and j == 0:
-                best = np.zeros(number, np.int32)
-            if i > 0 and d > 0:  # the leader's token i - 1 is missing in the body
-                best = cost[d - 1] + _STEP
-            if j > 0 and d + 1 < wide:  # the body's token j - 1 is not in the leader
-                more = above[d + 1] + _STEP < best
-                best, move = np.where(more, above[d + 1] + _STEP, best), np.where(more, np.uint8(_MORE), move)
-            if i > 0 and j > 0:
-                same = (bodies[:, j - 1] == leader[i - 1]) & (above[d] <= best)
-                best, move = np.where(same, above[d], best), np.where(same, np.uint8(_SAME), move)
-            cost[d], moves[j, d] = best, move
+        i = np.arange(wide) - width + j
+        inside = ((i >= 0) & (i <= end))[:, None]
+        if j == 0:
+            more = same = np.where(i[:, None] == 0, np.int32(0), np.full((wide, number), _FAR))
+        else:
+            more = np.full((wide, number), _FAR)  # the body's token j - 1 is not in the leader
+            more[:-1] = cost[1:] + _STEP
+            like = text[np.where((i > 0) & (i <= end), i - 1, end)][:, None] == bodies[:, j - 1]
+            same = np.where(like, cost, _FAR)
+        best = np.where(inside, np.minimum(more, same), _FAR)
+        # Leader's tokens that the body lacks: from any column before, each a step.
+        best = np.where(inside, np.minimum(np.minimum.accumulate(best - column, axis=0) + column, _FAR), _FAR)
+        skip = np.full((wide, number), _FAR)
+        skip[1:] = best[:-1] + _STEP
+        moves[j] = np.where((same <= best) & (same < _FAR), _SAME, np.where(more < skip, _MORE, _SKIP))
+        cost = best
         done = size == j
         last = end - j + width
         if done.any() and 0 <= last < wide:

@@ -11,7 +11,7 @@ import numpy as np
 from traceir.errors import UsageError
 from traceir.folding.gaps import GapTable
 from traceir.folding.model import Sum
-from traceir.folding.steps import alike
+from traceir.folding.steps import alike, stack_places
 from traceir.folding.templates import slotted
 from traceir.folding.work import OneStep, Work, gather
 from traceir.ir import Array, Ints, Module, Spans
@@ -285,10 +285,10 @@ def _of_template(work: Work, at: Array, layer: int) -> Array:
 
 
 def _places(work: Work, steps: list[OneStep]) -> Ints:
-    """For each event which stack of its step it lies in, counted from 0; -1 outside stacks."""
+    """For each event where the stack that it lies in folds in its step; -1 outside stacks."""
     place = np.full(int(work.stack.max(initial=-1)) + 2, -1, np.int64)
-    for one in steps:
-        place[list(one.stacks)] = np.arange(len(one.stacks))
+    found = stack_places(work, steps)
+    place[list(found)] = list(found.values())
     return place[work.stack]
 
 

@@ -74,6 +74,8 @@ class Outlier:
     difference from the median. `cause` says what differs most: an `op`, for a step a `layer` (then `at` is the layer's
     number and `label` the op in it), or a `gap`, the longest stretch without the instance's work, which is in front of
     `label`. `cause_ns` is how long that takes here, `factor` how many times its own median (inf where that is 0).
+    Where no part makes half of the difference, `moved` of `parts` ops (for a step: ops and layers) lie on the same side
+    of their own medians, and the one that is named is the first among them; else both are 0.
     """
 
     step: str
@@ -87,6 +89,8 @@ class Outlier:
     cause_ns: int = 0
     at: int = -1
     instance: int = -1
+    moved: int = 0
+    parts: int = 0
 
 
 @attrs.frozen(eq=False)

@@ -9,11 +9,14 @@ from traceir.folding.work import Work
 from traceir.ir import Array, Ints, Mask
 
 
-def fold_ops(work: Work, at: Array, instance: Array, instances: int, code: Array | None = None) -> tuple[Op, ...]:
+def fold_ops(
+    work: Work, at: Array, instance: Array, instances: int, code: Array | None = None, line: Array | None = None
+) -> tuple[Op, ...]:
     """The ops of some work over its instances, in order of their median place in an instance.
 
     An op is a label in its place; `code` parts the work into ops otherwise, and then each is called by the label that
-    most of its events have. O(n log n).
+    most of its events have. `line` says of each event where in an instance that lacks nothing it would stand: then
+    that goes before its place, which is another where events before it are missing. O(n log n).
     """
     keys, inverse = np.unique(work.key[at] if code is None else code, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
@@ -23,8 +26,9 @@ def fold_ops(work: Work, at: Array, instance: Array, instances: int, code: Array
     for number in range(len(keys)):
         mine = order[bounds[number] : bounds[number + 1]]
         op = _op(work, at[mine], instance[mine], instances)
-        ops.append((float(np.median(place[mine])), op.label, op))
-    return tuple(op for _, _, op in sorted(ops, key=lambda item: item[:2]))
+        first = float(np.median(line[mine])) if line is not None else 0.0
+        ops.append((first, float(np.median(place[mine])), op.label, op))
+    return tuple(op for *_, op in sorted(ops, key=lambda item: item[:3]))
 
 
 def _op(work: Work, here: Array, of: Array, instances: int) -> Op:

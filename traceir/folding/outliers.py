@@ -100,17 +100,24 @@ def by_op(values: Ints, ops: Sequence[Op], chosen: Ints, measure: Literal["work"
     times = op_times(ops, chosen, len(values))
     usual = np.array([op.median_ns if 2 * op.present > op.instances else 0 for op in ops])
     delta = _over(values)[chosen]
-    most = np.argmax((times - usual[:, None]) * np.sign(np.where(delta == 0, 1, delta)), axis=0)
+    over = (times - usual[:, None]) * np.sign(np.where(delta == 0, 1, delta))
+    most = np.argmax(over, axis=0)
     out = []
     for place, instance in enumerate(chosen.tolist()):
         op, time = int(most[place]), int(times[most[place], place])
         out.append(
             Outlier(
                 "", -1, int(values[instance]), ops[op].label, _factor(time, int(usual[op])), int(delta[place]),
-                measure, "op", time, instance=instance,
+                measure, "op", time, -1, instance, *spread(over[:, place]),
             )
         )  # fmt: skip
     return out
+
+
+def spread(over: Array) -> tuple[int, int]:
+    """How many parts lie on the side of a difference, and of how many; 0 and 0 if one of them makes half of it."""
+    side = over[over > 0]
+    return (0, 0) if not len(side) or 2 * side.max() >= side.sum() else (len(side), len(over))
 
 
 def _factor(time: int, usual: int) -> float:
@@ -154,11 +161,20 @@ def longest_gaps(work: Work, rows: Array, owner: Array, count: int) -> tuple[Int
 
 
 def why(item: Outlier) -> str:
-    """What makes the difference: `qkv_proj ×7.0`, `layer 3 ×2.1, most in attention`, `gap of 3.1 ms before embed`."""
+    """What makes the difference: `qkv_proj ×7.0`, `layer 3 ×2.1, most in attention`, `gap of 3.1 ms before embed`.
+
+    Where no op, layer or gap makes half of it: `all 11 ops slower, most down_proj ×1.2`, `gaps, the longest of …`.
+    """
     times = f" ×{item.factor:.1f}" if item.factor < float("inf") else f" {units.time(item.cause_ns)}"
     if item.cause == "gap":
         where = f" in layer {item.at}" if item.at >= 0 else ""
-        return f"gap of {units.time(item.cause_ns)} before {item.label}{where}"
+        what = "gaps, the longest of" if 2 * item.cause_ns < abs(item.delta_ns) else "gap of"
+        return f"{what} {units.time(item.cause_ns)} before {item.label}{where}"
+    if item.moved:
+        many = f"all {item.parts}" if item.moved == item.parts else f"{item.moved} of {item.parts}"
+        kinds = "ops" if item.layer >= 0 else "ops and layers"
+        what = f"layer {item.at}" if item.cause == "layer" else item.label
+        return f"{many} {kinds} {'faster' if item.delta_ns < 0 else 'slower'}, most {what}{times}"
     if item.cause == "layer":
         return f"layer {item.at}{times}" + (f", most in {item.label}" if item.label else "")
     return f"{item.label}{times}"

@@ -22,15 +22,15 @@ DIFFERS: Final = 1.2
 """An op that templates share differs between them if its times lie apart and the medians by more than this factor."""
 
 
-def fold_stack(work: Work, regions: list[int], at: Array, threshold: float) -> Stack:
+def fold_stack(work: Work, regions: Sequence[int], at: Array, threshold: float) -> Stack:
     """The like stacks `regions` as one, over the work `at` of all of them, in order of time in each. O(n log n)."""
     layers, instance = np.unique(work.layer[at], return_inverse=True)
     slots = slotted(work, at, instance, work.module.tree("layers").regions["index"][layers])
     code = _op_of_slot(work, at, slots)
-    which = slots.template[instance]
+    which, line = slots.template[instance], slots.line
     titles = _titles(work, layers, slots)
     templates = tuple(
-        _template(work, titles[number], layers[slots.template == number], at[here], code[here], threshold)
+        _template(work, titles[number], layers[slots.template == number], at[here], code[here], line[here], threshold)
         for number in range(slots.templates)
         for here in (which == number if slots.templates > 1 else slice(None),)
     )
@@ -86,10 +86,11 @@ def _titles(work: Work, layers: Array, slots: Slots) -> list[str]:
     return out
 
 
-def _template(work: Work, title: str, layers: Array, at: Array, code: Array, threshold: float) -> Template:
-    """One template: its `layers`, and the work of all of them with the code of each event's op."""
+def _template(work: Work, title: str, layers: Array, at: Array, code: Array, line: Array, threshold: float) -> Template:
+    """One template: its `layers`, and the work of all of them with the code and the line of each event's op."""
     instance = np.searchsorted(layers, work.layer[at])
-    ops = fold_ops(work, at, instance, len(layers), code)
+    lane = work.lane[at]
+    ops = fold_ops(work, at, instance, len(layers), code, line if (lane == lane[0]).all() else None)
     instances = extents(work, at, instance, layers)
     order = np.argsort(instances.first, kind="stable")
     if (order[1:] < order[:-1]).any():

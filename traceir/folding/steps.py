@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -10,23 +11,30 @@ from traceir.folding.extents import extents, median_known
 from traceir.folding.gaps import GapTable
 from traceir.folding.model import Op, Stack, Step
 from traceir.folding.ops import fold_ops
-from traceir.folding.outliers import OUTLIER
+from traceir.folding.outliers import LEAST, OUTLIER
 from traceir.folding.stacks import fold_stack
 from traceir.folding.stepwise import outlying_steps
 from traceir.folding.work import OneStep, Work, gather
 from traceir.ir import Array, Ints, Module, Spans
 from traceir.ir.window import outside_launches
 
-ALIKE = 2
-"""Steps fold only if none costs more than this many times the least of them: a median has to describe them all."""
+ALIKE: Final = 2
+"""Steps fold if none costs more than this many times the least of them: a median has to describe them all."""
+FEW: Final = 4
+"""Steps of another cost are outliers of so many times as many, if these are more than `LEAST` together."""
+PASSES: Final = 3
+"""Like stacks of one step that are one item: of fewer, the order in which they come says more."""
+NEW: Final = 0.1
+"""The most of a slow step's work that kernels may do which its like do not run: else it does something else."""
 
 
 def fold(module: Module, threshold: float = OUTLIER) -> tuple[Step, ...]:
     """Fold a module's device work. O(n log n) in the number of device events.
 
-    Steps are alike if they have the same phase, the same stacks (or, without stacks, the same labels) and a like
-    cost. Labels come from the column shown as `label`, else from roles, else from names. Instances more than
-    `threshold` robust standard deviations from the median of their like are named as outliers.
+    Steps are alike if they have the same phase, the same stacks (or, without stacks, the same labels) and a like cost;
+    a few that cost more or less and run the same kernels are outliers among these. Labels come from the column shown
+    as `label`, else from roles, else from names. Instances more than `threshold` robust standard deviations from the
+    median of their like are named as outliers.
     """
     work = gather(module)
     judged = GapTable.of(work)
@@ -38,18 +46,47 @@ def alike(work: Work) -> list[list[OneStep]]:
     groups: dict[tuple[object, ...], list[OneStep]] = {}
     for step in _steps(work):
         groups.setdefault(step.signature, []).append(step)
-    out = [members for group in groups.values() for members in _of_like_cost(group)]
+    out = [members for group in groups.values() for members in _of_like_cost(work, group)]
     return sorted(out, key=lambda members: int(members[0].at[0]))
 
 
-def _of_like_cost(steps: list[OneStep]) -> list[list[OneStep]]:
-    """Steps of one shape parted where their cost differs by more than ALIKE: prefill and decode run the same layers."""
-    out: list[list[OneStep]] = []
-    for step in sorted(steps, key=lambda step: step.work_ns):
-        if not out or step.work_ns > ALIKE * max(out[-1][0].work_ns, 1):
-            out.append([])
-        out[-1].append(step)
-    return [sorted(members, key=lambda step: int(step.at[0])) for members in out]
+def _of_like_cost(work: Work, steps: list[OneStep]) -> list[list[OneStep]]:
+    """Steps of one shape parted where their cost differs by more than ALIKE: prefill and decode run the same layers.
+
+    The cost that most of them are within comes first, so that one quick step moves no border. A few steps of another
+    cost that run what the most do are slow or quick ones of these: outliers, and no steps of another kind.
+    """
+    windows = _windows(sorted((float(step.work_ns), k) for k, step in enumerate(steps)))
+    parts = [[steps[k] for k in sorted(k for _, k in part)] for part in windows]
+    if len(parts) < 2 or len(steps) <= LEAST:
+        return parts
+    main, *others = parts
+    few = [part for part in others if FEW * len(part) <= len(main)]
+    names, replayed = _names(work, main), _replayed(work, main)
+    odd = [part for part in few if _new(work, part, names) <= NEW and _replayed(work, part) == replayed]
+    if FEW * sum(map(len, odd)) > len(main):
+        return parts
+    joined = sorted([*main, *(step for part in odd for step in part)], key=lambda step: int(step.at[0]))
+    return [joined, *(part for part in others if not any(part is one for one in odd))]
+
+
+def _names(work: Work, steps: Sequence[OneStep]) -> Array:
+    """The kernels of some steps."""
+    return np.unique(work.symbol[np.concatenate([step.at for step in steps])])
+
+
+def _new(work: Work, steps: Sequence[OneStep], names: Array) -> float:
+    """The share of some steps' work that other kernels than these do."""
+    at = np.concatenate([step.at for step in steps])
+    dur, total = work.dur[at], int(work.dur[at].sum())
+    return float(dur[~np.isin(work.symbol[at], names)].sum() / total) if total else 0.0
+
+
+def _replayed(work: Work, steps: Sequence[OneStep]) -> bool:
+    """Whether graphs started most of the work of some steps."""
+    launch = work.module.launch[work.rows[np.concatenate([step.at for step in steps])]]
+    known = launch[launch >= 0]
+    return bool(2 * work.module.is_kind("rt.graph_launch")[known].sum() > len(launch))
 
 
 def _steps(work: Work) -> list[OneStep]:
@@ -150,29 +187,74 @@ def _fold_steps(work: Work, members: list[OneStep], judged: GapTable | None, thr
 
 def _items(work: Work, members: list[OneStep], at: Array, instance: Array, threshold: float) -> tuple[Op | Stack, ...]:
     """The stacks and, before, between and after them, the ops outside layers, in order of time."""
-    depth = max(len(member.stacks) for member in members)
-    order = np.concatenate([_segments(work, member) for member in members])
+    places = stack_places(work, members)
+    place = np.concatenate([_segments(work, member, places) for member in members])
+    order = np.argsort(place, kind="stable")
+    used, begins = np.unique(place[order], return_index=True)
     items: list[Op | Stack] = []
-    for place in range(2 * depth + 1):
-        here = order == place
-        if not here.any():
-            continue
-        if place % 2:
-            regions = [member.stacks[place // 2] for member in members if place // 2 < len(member.stacks)]
-            items.append(fold_stack(work, regions, at[here], threshold))
+    for number, here in zip(used.tolist(), np.split(order, begins[1:]), strict=True):
+        if number % 2:
+            items.append(fold_stack(work, _in_order(work.stack[at[here]]), at[here], threshold))
         else:
             items.extend(fold_ops(work, at[here], instance[here], len(members)))
     return tuple(items)
 
 
-def _segments(work: Work, member: OneStep) -> Array:
-    """For each event of a step its place: 2·k+1 inside its k-th stack, 2·k after k stacks have begun."""
-    starts = work.module["ts"][work.rows[member.at]]
-    stack = work.stack[member.at]
-    out = np.zeros(len(member.at), np.int64)
-    for number, region in enumerate(member.stacks):
-        inside = stack == region
-        begun = int(starts[np.argmax(inside)])  # events come in order of time
-        out[(stack < 0) & (starts >= begun)] = 2 * (number + 1)
-        out[inside] = 2 * number + 1
+def stack_places(work: Work, members: Sequence[OneStep]) -> dict[int, int]:
+    """For each stack of like steps the place where it folds: those of one place are one item.
+
+    The k-th stacks of all steps are of one place. If each step holds PASSES like stacks or more (of equal layers, lane,
+    direction and body, and of a like cost), these are too: as when one mark is around all tokens of an answer.
+    """
+    cost = np.bincount(work.stack[work.stack >= 0], weights=work.dur[work.stack >= 0], minlength=1)
+    depth = max(len(member.stacks) for member in members)
+    alike: dict[tuple[object, ...], list[tuple[float, int]]] = {}
+    for k in range(depth):
+        regions = [member.stacks[k] for member in members if k < len(member.stacks)]
+        usual = float(np.median(cost[regions]))
+        alike.setdefault(_kind(work, regions[0], members[0].signature, k), []).append((usual, k))
+    kind = np.arange(depth)
+    for found in alike.values():
+        for part in _windows(sorted(found)) if len(found) >= PASSES else []:
+            if len(part) >= PASSES:
+                kind[[k for _, k in part]] = min(k for _, k in part)
+    number = np.unique(kind, return_inverse=True)[1].tolist()
+    return {region: number[k] for member in members for k, region in enumerate(member.stacks)}
+
+
+def _kind(work: Work, stack: int, signature: tuple[object, ...], k: int) -> tuple[object, ...]:
+    """What stacks of one step have to have in common to fold: layers, whether cut, lane, direction, and body."""
+    shape = signature[2]
+    return (
+        shape[k] if isinstance(shape, tuple) else None,
+        work.layers.number("group.lane", stack),
+        work.layers.number("group.direction", stack),
+        work.layers.text("group.template", stack),
+    )
+
+
+def _windows(ordered: Sequence[tuple[float, int]]) -> list[list[tuple[float, int]]]:
+    """Pairs in order of their cost as parts of which none costs more than ALIKE times the least, the largest first."""
+    out, left = [], list(ordered)
+    while left:
+        cost = np.array([max(value, 1.0) for value, _ in left])
+        most = np.searchsorted(cost, ALIKE * cost, side="right") - np.arange(len(left))
+        first = int(np.argmax(most))
+        stop = first + int(most[first])
+        out.append(left[first:stop])
+        left = left[:first] + left[stop:]
     return out
+
+
+def _segments(work: Work, member: OneStep, places: dict[int, int]) -> Ints:
+    """For each event of a step its place: 2·k+1 inside a stack of place k, 2·k+2 after one has begun, before others."""
+    starts, stack = work.module["ts"][work.rows[member.at]], work.stack[member.at]
+    if not member.stacks:
+        return np.zeros(len(member.at), np.int64)
+    _, first = np.unique(stack[stack >= 0], return_index=True)
+    begun = np.sort(starts[stack >= 0][first])  # events come in order of time, and so do the stacks
+    of = np.array([-1, *(places[region] for region in member.stacks)])
+    table = np.full(int(work.stack.max()) + 2, -1)
+    table[list(member.stacks)] = of[1:]
+    outside = 2 * of[np.searchsorted(begun, starts, side="right")] + 2
+    return np.where(stack >= 0, 2 * table[stack] + 1, outside)

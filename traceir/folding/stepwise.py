@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 
 from traceir.folding.model import Instances, Op, Outlier, Stack, Template
-from traceir.folding.outliers import by_op, far, longest_gaps, ranked
+from traceir.folding.outliers import by_op, far, longest_gaps, ranked, spread
 from traceir.folding.work import OneStep, Work
 from traceir.ir import Array, Ints
 
@@ -18,12 +18,17 @@ _SPLIT = 0.5
 
 @attrs.frozen(eq=False)
 class _Part:
-    """What makes steps differ: the time of one op or layer in each step, ns, and what it is."""
+    """What makes steps differ: the time of one op or layer in each step, ns, and what it is.
+
+    Of a layer with the template that it is of in each step and its instance there, as positions (-1 none).
+    """
 
     time: Ints
     op: Op | None
     stack: Stack | None = None
     layer: int = -1
+    template: Ints = attrs.field(factory=lambda: np.empty(0, np.int64))
+    instance: Ints = attrs.field(factory=lambda: np.empty(0, np.int64))
 
 
 def outlying_steps(
@@ -48,12 +53,19 @@ def outlying_steps(
     idle = idle - int(np.median(idle))
     parts = _parts(work, instances, items)
     over = np.array([part.time - np.median(part.time) for part in parts])
+    order = np.argsort(instance, kind="stable")
+    bounds = np.searchsorted(instance[order], np.arange(len(members) + 1))
+    waits = idle * np.sign(delta) > _SPLIT * np.abs(delta)
+    most = np.argmax(over * np.sign(delta), axis=0)
+    labels = _labels(parts, [(int(most[number]), number) for number in chosen[~waits[chosen]].tolist()])
     found = []
     for number in chosen.tolist():
-        if idle[number] * np.sign(delta[number]) > _SPLIT * abs(delta[number]):
-            item = _by_gap(work, at[instance == number])
+        if waits[number]:
+            item = _by_gap(work, at[order[bounds[number] : bounds[number + 1]]])
         else:
-            item = _by_part(work, parts[int(np.argmax(over[:, number] * np.sign(delta[number])))], number, instances)
+            item = _by_part(parts[most[number]], number, labels.get(number, ""))
+            moved, count = spread(over[:, number] * np.sign(delta[number]))
+            item = attrs.evolve(item, moved=moved, parts=count)
         step = work.steps.name(int(instances.region[number]))
         time, away = int(instances.span_ns[number]), int(delta[number])
         found.append(
@@ -70,18 +82,29 @@ def _by_gap(work: Work, at: Array) -> Outlier:
     return Outlier("", -1, 0, work.label_of(position), float("inf"), cause="gap", cause_ns=int(gap[0]), at=number)
 
 
-def _by_part(work: Work, part: _Part, number: int, steps: Instances) -> Outlier:
+def _labels(parts: Sequence[_Part], asked: Sequence[tuple[int, int]]) -> dict[int, str]:
+    """For steps, each with the part that differs most: the op in it that does, where the part is a layer."""
+    by_template: dict[int, tuple[Template, list[int], list[int]]] = {}
+    for place, number in asked:
+        part = parts[place]
+        if part.stack is not None and part.template[number] >= 0:
+            template = part.stack.templates[int(part.template[number])]
+            _, layers, steps = by_template.setdefault(id(template), (template, [], []))
+            layers.append(int(part.instance[number]))
+            steps.append(number)
+    out = {}
+    for template, layers, steps in by_template.values():
+        order = np.argsort(layers, kind="stable")
+        said = by_op(template.instances.work_ns, template.ops, np.array(layers)[order], "work")
+        out.update({steps[k]: item.label for k, item in zip(order.tolist(), said, strict=True)})
+    return out
+
+
+def _by_part(part: _Part, number: int, label: str) -> Outlier:
     time, usual = int(part.time[number]), int(np.median(part.time))
     factor = time / usual if usual else float("inf")
     if part.op is not None:
         return Outlier("", -1, 0, part.op.label, factor, cause="op", cause_ns=time)
-    assert part.stack is not None
-    label = ""
-    for template in part.stack.templates:
-        where = np.flatnonzero(_numbers(work, template) == part.layer)
-        mine = where[_steps_of(work, template, steps)[where] == number]
-        if len(mine):
-            label = by_op(template.instances.work_ns, template.ops, mine[:1], "work")[0].label
     return Outlier("", -1, 0, label, factor, cause="layer", cause_ns=time, at=part.layer)
 
 
@@ -104,9 +127,15 @@ def _parts(work: Work, steps: Instances, items: Sequence[Op | Stack]) -> list[_P
             out.append(_Part(np.bincount(item.of, weights=item.dur, minlength=len(steps)).astype(np.int64), item))
             continue
         most = max(number for template in item.templates for number in template.numbers)
-        times = np.zeros((max(most, 0) + 1, len(steps)), np.int64)
-        for template in item.templates:
+        shape = max(most, 0) + 1, len(steps)
+        times, which, place = np.zeros(shape, np.int64), np.full(shape, -1), np.full(shape, -1)
+        for number, template in enumerate(item.templates):
             where = np.maximum(_numbers(work, template), 0), _steps_of(work, template, steps)
             np.add.at(times, where, template.instances.work_ns)
-        out += [_Part(times[layer], None, item, layer) for layer in range(len(times)) if times[layer].any()]
+            which[where], place[where] = number, np.arange(template.count)
+        out += [
+            _Part(times[layer], None, item, layer, which[layer], place[layer])
+            for layer in range(len(times))
+            if times[layer].any()
+        ]
     return out

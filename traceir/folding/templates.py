@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
 import attrs
 import numpy as np
 
-from traceir.folding.align import align
+from traceir.folding.align import Aligned, align
 from traceir.folding.bodies import Bodies
 from traceir.folding.work import Work
 from traceir.ir import Array, Ints, Mask
@@ -31,7 +33,15 @@ Less may be chance of where the data lies, and then one median describes all lay
 """
 _FEW: Final = 2
 RARE: Final = 8
-"""A body that lacks one telling op is damage if its leader is this many times as frequent, else a kind of layer."""
+"""Layers that lack one telling op are damaged if whole ones are this many times as many, else a kind of layer.
+
+Where other ops are missing as well, their share says how many layers must have lost a telling op (`likely`).
+"""
+ROUNDS: Final = 3
+"""How often a template's text is made of its members and these are looked for again: it is steady after two."""
+_STEADY: Final = 0.01
+_SURE: Final = 3.0
+"""Standard deviations by which a number may exceed what is expected of chance."""
 MOST: Final = 16
 """Templates told apart in one stack. Programs have two or three; without structure every body would be one."""
 _NAMES: Final = 64
@@ -46,12 +56,14 @@ class Slots:
 
     `template` is each instance's, in order of the first instance of each. `slot` is the op that each event (in the
     order given) stands in: numbers from 0 to `slots - 1`, those of a template in order, no two templates sharing one.
+    `line` is where in the template's text that is, whatever the instance lacks: 2·k + 1 for its token k, 2·k before it.
     """
 
     template: Ints
     templates: int
     slot: Ints
     slots: int
+    line: Ints
 
 
 def slotted(work: Work, at: Array, instance: Array, numbers: Array) -> Slots:
@@ -61,8 +73,10 @@ def slotted(work: Work, at: Array, instance: Array, numbers: Array) -> Slots:
 
     Bodies are sequences of roles (names, where no pass told roles), lane by lane, since the order between lanes is
     chance. The most frequent body leads; others are of its template if they have the same telling roles and
-    attention kernels and are alike, and are aligned with it by banded edit distance. Each distinct body is looked at
-    once: O(n log n) in events and O(bodies x length x band).
+    attention kernels and are alike, and are aligned with it by banded edit distance. What most of these have makes the
+    template's text: so a template is whole though each of its layers lost events, and a layer that lacks no more than
+    the share of lost events makes likely is one of its layers. Each distinct body is looked at a few times:
+    O(n log n) in events and O(bodies x length x band).
     """
     return _parted(work, at, instance, numbers, _by_body(work, at, instance))
 
@@ -71,20 +85,20 @@ def _by_body(work: Work, at: Array, instance: Array) -> Slots:
     token = _tokens(work, at)
     lanes = np.unique(work.lane[at], return_inverse=True)[1]
     bodies = Bodies.of(instance, token, lanes)
-    leaders, joined = _clusters(bodies, _Kinds.of(work, at[bodies.order], bodies))
-    slot = np.zeros(len(at), np.int64)
+    texts, joined = _clusters(bodies, _Kinds.of(work, at[bodies.order], bodies))
+    slot, line = np.zeros(len(at), np.int64), np.zeros(len(at), np.int64)
     slots = 0
-    for number, leader in enumerate(leaders):
+    for number, text in enumerate(texts):
         members = np.flatnonzero(joined == number)
-        slots += _fill(bodies, leader, members, slot, slots)
-    first = np.full(len(leaders), len(bodies.body))
+        slots += _fill(bodies, text, members, slot, line, slots)
+    first = np.full(len(texts), len(bodies.body))
     template = joined[bodies.body]
     np.minimum.at(first, template, np.arange(len(template)))
-    rank = np.empty(len(leaders), np.int64)
-    rank[np.argsort(first)] = np.arange(len(leaders))
-    out = np.empty(len(at), np.int64)
-    out[bodies.order] = slot
-    return Slots(rank[template], len(leaders), out, slots)
+    rank = np.empty(len(texts), np.int64)
+    rank[np.argsort(first)] = np.arange(len(texts))
+    out = np.empty((2, len(at)), np.int64)
+    out[:, bodies.order] = slot, line
+    return Slots(rank[template], len(texts), out[0], slots, out[1])
 
 
 def _parted(work: Work, at: Array, instance: Array, numbers: Array, slots: Slots) -> Slots:
@@ -92,14 +106,16 @@ def _parted(work: Work, at: Array, instance: Array, numbers: Array, slots: Slots
 
     One kernel may do sliding and full attention, which only its time tells. The layers' numbers (their medians over
     like stacks) are parted at the greatest ratio of neighbours, if that is `APART` at least, both parts are tight
-    beside it, and neither is a layer alone.
+    beside it, and neither is a layer alone. Only layers with all kernels of their attention say how long it takes.
     """
     named = _is_role(work, work.role[at], NAMED)
     time = np.bincount(instance[named], weights=work.dur[at[named]], minlength=len(numbers))
+    kernels = np.bincount(instance[named], minlength=len(numbers))
     template, count = slots.template.copy(), slots.templates
     for number in range(slots.templates):
         mine = np.flatnonzero(slots.template == number)
-        longer = _longer(numbers[mine], time[mine])
+        whole = kernels[mine] == int(np.bincount(kernels[mine]).argmax())
+        longer = _longer(numbers[mine], time[mine], whole)
         if longer is not None:
             template[mine[longer]] = count
             count += 1
@@ -109,17 +125,17 @@ def _parted(work: Work, at: Array, instance: Array, numbers: Array, slots: Slots
     np.minimum.at(first, template, np.arange(len(template)))
     rank = np.argsort(np.argsort(first))
     slot = np.unique(slots.slot + slots.slots * rank[template][instance], return_inverse=True)[1]
-    return Slots(rank[template], count, slot, int(slot.max()) + 1)
+    return Slots(rank[template], count, slot, int(slot.max()) + 1, slots.line)
 
 
-def _longer(numbers: Array, time: Array) -> Mask | None:
-    """Which instances are those of the longer part; None where their times make no two parts."""
-    found, inverse = np.unique(numbers, return_inverse=True)
+def _longer(numbers: Array, time: Array, whole: Mask) -> Mask | None:
+    """Which instances are those of the longer part; None where the times of `whole` ones make no two parts."""
+    found, inverse = np.unique(numbers[whole], return_inverse=True)
     if len(found) < 2 * _FEW:
         return None
-    order = np.lexsort((time, inverse))
+    order = np.lexsort((time[whole], inverse))
     bounds = np.searchsorted(inverse[order], np.arange(len(found) + 1))
-    middle = np.array([np.median(time[order[a:b]]) for a, b in pairwise(bounds.tolist())])
+    middle = np.array([np.median(time[whole][order[a:b]]) for a, b in pairwise(bounds.tolist())])
     ordered = np.sort(middle)
     if ordered[0] <= 0:
         return None
@@ -128,7 +144,7 @@ def _longer(numbers: Array, time: Array) -> Mask | None:
     tight = max(ordered[cut - 1] / ordered[0], ordered[-1] / ordered[cut]) <= np.sqrt(ratio[cut - 1])
     if ratio[cut - 1] < APART or not tight or min(cut, len(found) - cut) < _FEW:
         return None
-    return np.asarray((middle >= ordered[cut])[inverse])
+    return np.isin(numbers, found[middle >= ordered[cut]])
 
 
 def _tokens(work: Work, at: Array) -> Ints:
@@ -147,13 +163,14 @@ def _is_role(work: Work, role: Array, names: Sequence[str]) -> Mask:
     return np.isin(role, [code for name in names if (code := strings.code(name)) >= 0])
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class _Kinds:
     """What makes each body the kind of layer it is: how many of each telling role it has, and a bit per kernel."""
 
     roles: Ints
     names: Array
     count: Ints
+    size: Ints
 
     @classmethod
     def of(cls, work: Work, ordered: Array, bodies: Bodies) -> _Kinds:
@@ -173,45 +190,112 @@ class _Kinds:
         names = np.zeros(len(bodies), np.uint64)
         if 1 < len(kernels) <= _NAMES:
             np.bitwise_or.at(names, of[named], np.uint64(1) << bit.astype(np.uint64))
-        return cls(roles, names, bodies.count)
+        return cls(roles, names, bodies.count, bodies.lengths())
 
-    def fit(self, leader: int) -> Mask:
-        """Which bodies are of the leader's kind, those among them that damage has taken one telling op from."""
+    @cached_property
+    def alike(self) -> Ints:
+        """How many instances have the telling roles and kernels of each body."""
+        kind = np.column_stack([(self.roles > 0).astype(np.uint64), self.names])
+        _, same = np.unique(kind, axis=0, return_inverse=True)
+        return np.asarray(np.bincount(same.ravel(), weights=self.count).astype(np.int64)[same.ravel()])
+
+    def leader(self, open_: Ints) -> int:
+        """The body that leads next: of the most frequent kind the most frequent one, and of such the longest."""
+        return int(open_[np.lexsort((open_, -self.size[open_], -self.count[open_], -self.alike[open_]))[0]])
+
+    def fit(self, leader: int, lost: float) -> Mask:
+        """Which bodies are of the leader's kind, damaged ones among them, if a share `lost` of the events is lost."""
         has, wanted = self.roles > 0, self.roles[leader] > 0
         same = (has == wanted).all(axis=1) & (self.names == self.names[leader])
         within = ~(has & ~wanted).any(axis=1) & ((self.names & ~self.names[leader]) == 0)
         missing = np.where(wanted & ~has, self.roles[leader], 0).sum(axis=1)
-        rare = self.count * RARE <= self.count[leader]
-        return np.asarray(same | (within & rare & (missing <= 1)))
+        expected = self.alike[leader] * (lost / (1 - lost)) ** missing
+        likely = self.alike <= expected + _SURE * np.sqrt(expected)
+        rare = (self.alike * RARE <= self.alike[leader]) & (missing <= 1)
+        return np.asarray(same | (within & (rare | likely)))
 
 
-def _clusters(bodies: Bodies, kinds: _Kinds) -> tuple[list[int], Ints]:
-    """The bodies that lead templates, and for each body the position of its leader among them: its nearest."""
+@attrs.frozen(eq=False)
+class _Found:
+    """What stands around a leader: the template's text, and how alike each body is; `within` those that only lack."""
+
+    text: Ints
+    like: Array
+    within: Mask
+
+
+def _clusters(bodies: Bodies, kinds: _Kinds) -> tuple[list[Ints], Ints]:
+    """The texts of the templates, and for each body the position of its template among them: the nearest."""
     joined, best = np.full(len(bodies), -1), np.zeros(len(bodies))
-    leaders: list[int] = []
+    settled = np.zeros(len(bodies), bool)
+    texts: list[Ints] = []
     size = bodies.lengths()
-    while (open_ := np.flatnonzero(joined < 0)).size and len(leaders) < MOST:
-        leader = int(open_[0])
-        like = _similarity(bodies, leader, np.flatnonzero(kinds.fit(leader)))
-        like[leader] = 2.0
-        better = (like >= ALIKE) & (like > best)
-        joined[better], best[better] = len(leaders), like[better]
-        leaders.append(leader)
+    while (open_ := np.flatnonzero(joined < 0)).size and len(texts) < MOST:
+        leader = kinds.leader(open_)
+        found = _around(bodies, kinds, leader)
+        better = (found.like > best) & ~settled
+        better[leader] = True
+        joined[better], best[better] = len(texts), found.like[better]
+        best[leader] = 2.0
+        settled |= better & found.within
+        texts.append(found.text)
+    lengths = np.array([len(text) for text in texts])
     for body in np.flatnonzero(joined < 0).tolist():  # without structure: to the one that is nearest in length
-        joined[body] = int(np.argmin(np.abs(size[leaders] - size[body])))
-    return leaders, joined
+        joined[body] = int(np.argmin(np.abs(lengths - size[body])))
+    return texts, joined
 
 
-def _similarity(bodies: Bodies, leader: int, which: Ints) -> Array:
-    """The similarity of some bodies with a leader, 0 for those that are too long or too short to be alike."""
+def _around(bodies: Bodies, kinds: _Kinds, leader: int) -> _Found:
+    """The text that most bodies around a leader have, and the bodies that are alike to it.
+
+    A body is alike if it has enough in common with the text, or lacks no more of it than events are lost by chance and
+    has nothing else.
+    """
     size = bodies.lengths()
-    own = int(size[leader])
-    out = np.zeros(len(bodies))
-    near = which[2 * np.minimum(size[which], own) >= ALIKE * (size[which] + own)]
-    for part in _parts(bodies, near):
-        found = align(bodies.matrix(np.array([leader]))[0], bodies.matrix(part), size[part])
-        out[part] = 1 - found.distance / (size[part] + own)
-    return out
+    text, lost = bodies.matrix(np.array([leader]))[0], 0.0
+    for _ in range(ROUNDS):
+        fewer = len(text) * lost + _SURE * np.sqrt(len(text) * lost * (1 - lost))
+        damaged = (size <= len(text)) & (size >= len(text) - fewer)
+        near = 2 * np.minimum(size, len(text)) >= ALIKE * (size + len(text))
+        like, within = np.zeros(len(bodies)), np.zeros(len(bodies), bool)
+        parts = []
+        for part in _parts(bodies, np.flatnonzero(kinds.fit(leader, lost) & (near | damaged))):
+            found, codes = _aligned(bodies, text, part)
+            like[part] = 1 - found.distance / (size[part] + len(text))
+            within[part] = found.distance == len(text) - size[part]
+            parts.append((part, codes))
+        like[(like < ALIKE) & ~(within & damaged)] = 0
+        before = text, lost
+        text, lost = _consensus(bodies, text, [(codes[like[part] > 0], part[like[part] > 0]) for part, codes in parts])
+        if np.array_equal(text, before[0]) and abs(lost - before[1]) < _STEADY:
+            break
+    return _Found(text, like, within & (like > 0))
+
+
+def _consensus(bodies: Bodies, text: Ints, members: Sequence[tuple[Ints, Ints]]) -> tuple[Ints, float]:
+    """The text that most of a template's bodies have, given their tokens' codes, and the share that they lack of it.
+
+    That is the median over the text's tokens: an op that only some layers have is nothing lost.
+    """
+    most, tokens = _widths(bodies)
+    stride = tokens * most + 1
+    count = sum(int(bodies.count[part].sum()) for _, part in members)
+    weight, offset = Counter[int](), Counter[int]()
+    for codes, part in members:
+        found, back = np.unique(codes, return_inverse=True)
+        times = np.broadcast_to(bodies.count[part][:, None], codes.shape).ravel()
+        column = np.arange(codes.shape[1])
+        matched = np.where((codes % stride == stride - 1) & (codes >= 0), column, -1)
+        behind = column - np.maximum.accumulate(matched, axis=1)
+        weights = np.bincount(back.ravel(), weights=times)
+        offsets = np.bincount(back.ravel(), weights=times * behind.ravel())
+        weight.update(dict(zip(found.tolist(), weights.tolist(), strict=True)))
+        offset.update(dict(zip(found.tolist(), offsets.tolist(), strict=True)))
+    kept = [code for code in weight if code >= 0 and 2 * weight[code] > count - (code % stride == stride - 1)]
+    kept.sort(key=lambda code: (code // stride, code % stride == stride - 1, offset[code] / weight[code], code))
+    made = [int(text[code // stride]) if code % stride == stride - 1 else code % stride // most for code in kept]
+    lost = 1 - float(np.median([weight[code] for code in kept])) / count if kept else 0.0
+    return np.array(made, np.int64), min(lost, 0.5)
 
 
 def _parts(bodies: Bodies, which: Ints) -> Iterator[Ints]:
@@ -223,21 +307,28 @@ def _parts(bodies: Bodies, which: Ints) -> Iterator[Ints]:
         yield ordered[low : low + rows]
 
 
-def _fill(bodies: Bodies, leader: int, members: Ints, slot: Ints, base: int) -> int:
-    """Write the slots of the events of one template, from `base` on; how many there are.
+def _aligned(bodies: Bodies, text: Ints, part: Ints) -> tuple[Aligned, Ints]:
+    """Some bodies aligned with a text, and the code of each of their tokens' slots."""
+    matrix = bodies.matrix(part)
+    found = align(text, matrix, bodies.lengths()[part])
+    return found, _codes(matrix, found.place, len(text), *_widths(bodies))
 
-    A slot for each token of the leader, and one for each further token that some body has in a gap of the leader: the
+
+def _widths(bodies: Bodies) -> tuple[int, int]:
+    """What codes of slots are made with, one for all parts: more than any body's tokens, and than any token."""
+    return int(bodies.size.max(initial=0)) + 1, int(bodies.token.max(initial=0)) + 1
+
+
+def _fill(bodies: Bodies, text: Ints, members: Ints, slot: Ints, line: Ints, base: int) -> int:
+    """Write the slots of the events of one template, from `base` on, and their lines; how many slots there are.
+
+    A slot for each token of the text, and one for each further token that some body has in a gap of the text: the
     k-th such token of a kind in that gap.
     """
-    size, text = bodies.lengths(), bodies.matrix(np.array([leader]))[0]
-    found: list[tuple[Ints, Ints]] = []
-    for part in _parts(bodies, members):
-        matrix = bodies.matrix(part)
-        places = align(text, matrix, size[part]).place
-        found += [
-            (part, _codes(matrix, places, len(text), int(bodies.token.max(initial=0)) + 1)),
-        ]
+    found = [(part, _aligned(bodies, text, part)[1]) for part in _parts(bodies, members)]
     kinds = np.unique(np.concatenate([codes[codes >= 0] for _, codes in found]))
+    most, tokens = _widths(bodies)
+    stride = tokens * most + 1
     for part, codes in found:
         width = codes.shape[1]
         row = np.full(len(bodies), -1)
@@ -249,20 +340,20 @@ def _fill(bodies: Bodies, leader: int, members: Ints, slot: Ints, base: int) -> 
         rank = np.searchsorted(kinds, codes)
         at = bodies.first[instances][:, None] + within
         slot[at[inside]] = base + rank[mine][inside]
+        line[at[inside]] = (2 * (codes // stride) + (codes % stride == stride - 1))[mine][inside]
     return len(kinds)
 
 
-def _codes(matrix: Ints, places: Ints, end: int, tokens: int) -> Ints:
+def _codes(matrix: Ints, places: Ints, end: int, most: int, tokens: int) -> Ints:
     """A code for each token's slot, in the order of slots; -1 behind a body's end.
 
-    Before the leader's g-th token come those that it lacks there: by kind, and the first of a kind first.
+    Before the text's g-th token come those that it lacks there: by kind, and the first of a kind first.
     """
-    most = matrix.shape[1] + 1
     stride = tokens * most + 1
     codes = np.where(places >= 0, places * stride + tokens * most, -1)
     gap = -1 - places
     ordinal = np.zeros_like(matrix)
-    for k in range(1, matrix.shape[1]):  # how many of the same kind stand in the same gap before it
+    for k in np.flatnonzero((places < 0).any(axis=0)).tolist():  # how many of the same kind precede it in its gap
         same = (gap[:, :k] == gap[:, k : k + 1]) & (matrix[:, :k] == matrix[:, k : k + 1]) & (places[:, k : k + 1] < 0)
         ordinal[:, k] = same.sum(axis=1)
     codes = np.where(places < 0, gap * stride + matrix * most + ordinal, codes)

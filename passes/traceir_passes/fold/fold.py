@@ -18,11 +18,13 @@ class Fold(tir.Pass):
     """Fold like steps and layers into one template each, with statistics per op.
 
     Steps are alike if they have one phase, the same stacks of layers (or, without layers, the same labels) and a like
-    cost. The layers of a stack are aligned by banded edit distance on the roles of their ops, lane by lane: layers
-    with the same telling ops (attention, its kernel, experts) are one template, others another, so that dense and
-    MoE layers, or sliding and full attention, each have a median of their own. An op that some instances lack is
-    present in fewer. An instance is an outlier beyond `outlier` robust standard deviations (of the median absolute
-    deviation) from the median, since half of the instances may be odd before that criterion moves.
+    cost; a few of another cost that run the same kernels are outliers of these. Three like stacks of one step or more
+    are one, as for the tokens of an answer. The layers of a stack are aligned by banded edit distance on the roles of
+    their ops, lane by lane: layers with the same telling ops (attention, its kernel, experts) are one template, others
+    another, so that dense and MoE layers, or sliding and full attention, each have a median of their own. An op that
+    some instances lack is present in fewer; a layer that merely lost events is none of another kind. An instance
+    is an outlier beyond `outlier` robust standard deviations (of the median absolute deviation) from the median, since
+    half of the instances may be odd before that criterion moves.
 
     Templates and their ops are the regions of the tree `fold`, with their statistics. Its events are those of one
     instance of each template, the body. Every device event has its op (`fold.op`) and its instance

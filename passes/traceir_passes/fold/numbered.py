@@ -33,6 +33,7 @@ class Numbered:
     exemplar: int
     template: folding.Template | None = None
     layers: int | None = None
+    stacks: int | None = None
 
     @property
     def own(self) -> frozenset[int]:
@@ -72,7 +73,7 @@ def _of_stack(
         yield Numbered(
             name, "layer", template.title, inside, step, template.ops, _names(name, template.ops),
             template.instances, template.outliers, _exemplar(template.instances, template.ops, some), template,
-            stack.layers,
+            stack.layers, stack.instances,
         )  # fmt: skip
         number += 1
 

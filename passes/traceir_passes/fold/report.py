@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -12,6 +13,8 @@ import traceir as tir
 from traceir import folding, units
 from traceir_passes.fold.numbered import Numbered
 
+_LISTED: Final = 4
+"""Layers of one template in one step that are listed each: of more, as in a step that is slow throughout, the first."""
 _SHOWN: Final = 1000
 """Outliers that are reported of one template; `table:fold.instances` has them all."""
 
@@ -35,7 +38,9 @@ class FoldedOp:
 
 @attrs.frozen
 class FoldedTemplate:
-    """One template: `layers` in each of `steps` like steps, or a step itself (`layers` is null).
+    """One template: of `layers` in each of `stacks` (passes of the model) in `steps` like steps, or a step itself.
+
+    A step has no `layers` and no `stacks` (null).
 
     `numbers` are those of its layers in their stacks. The times of an instance are its `median_ns` of summed durations
     with percentiles, and the medians of its extent, of its busy part and of its launches' extent on the host (null if
@@ -48,6 +53,7 @@ class FoldedTemplate:
     step: str | None
     steps: int
     layers: int | None
+    stacks: int | None
     numbers: tuple[int, ...]
     instances: int
     median_ns: int
@@ -102,22 +108,34 @@ class FoldReport(tir.Report):
 
     def blocks(self) -> Sequence[tir.Block]:
         """The outliers; the page shows folded steps, and what tells their layers apart, for itself."""
-        rows = tuple(
-            (
-                item.step or "outside any step",
-                "" if item.layer is None else str(item.layer),
-                units.time(item.time_ns) + ("" if item.measure == "work" else " of extent"),
-                ("+" if item.delta_ns > 0 else "") + units.time(item.delta_ns),
-                item.reason,
-            )
-            for item in self.outliers
-        )
+        layers = Counter((item.template, item.step) for item in self.outliers if item.layer is not None)
+        rows = []
+        for item in self.outliers:
+            many = layers[item.template, item.step] if item.layer is not None else 0
+            if many > _LISTED:
+                layers[item.template, item.step] = -many  # told once, by the furthest of them, which comes first
+            if many >= 0:
+                rows.append(_row(item, many))
         if not rows:
             return ()
         columns = ("step", "layer", "time", "from the median", "what makes it")
         return (
-            tir.Block("outliers", columns, rows, "steps and layers far from the median of their like", detail=True),
+            tir.Block(
+                "outliers", columns, tuple(rows), "steps and layers far from the median of their like", detail=True
+            ),
         )
+
+
+def _row(item: FoldedOutlier, many: int) -> tuple[str, ...]:
+    """What is said of an outlier; of `many` layers of one template in one step the one that stands for all."""
+    more = f" and {many - 1} more" if many > _LISTED else ""
+    return (
+        item.step or "outside any step",
+        "" if item.layer is None else f"{item.layer}{more}",
+        units.time(item.time_ns) + ("" if item.measure == "work" else " of extent"),
+        ("+" if item.delta_ns > 0 else "") + units.time(item.delta_ns),
+        item.reason,
+    )
 
 
 def report(templates: Sequence[Numbered]) -> FoldReport:
@@ -139,6 +157,7 @@ def _template(item: Numbered) -> FoldedTemplate:
         step=item.step.name,
         steps=item.step.count,
         layers=item.layers,
+        stacks=item.stacks,
         numbers=item.template.numbers if item.template is not None else (),
         instances=len(work),
         median_ns=int(middle),

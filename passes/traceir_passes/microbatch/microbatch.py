@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import ClassVar, Final
 
 import attrs
@@ -12,10 +13,12 @@ from traceir.ir import Array, Region
 from traceir_passes.group.stack import DIRECTIONS
 from traceir_passes.microbatch import report
 from traceir_passes.microbatch.hiding import Hidden, hidden
+from traceir_passes.microbatch.joint import Joint, joint
 from traceir_passes.microbatch.sets import HOWS, Copy, Interleaved, interleaved
 
 _ROWS: Final = "table:microbatches"
 _LAYERS: Final = "table:microbatch_layers"
+_JOINT: Final = "table:microbatch_joint"
 
 
 def _ns(name: str, table: str, doc: str, null: str = "") -> tir.Annotation:
@@ -29,7 +32,8 @@ class Microbatch(tir.Pass):
     A step may run several copies of the same work at once, so that the compute of one covers the communication of
     another: two halves of a batch on two streams or by two threads, or the forward pass of one with the backward pass
     of another. `group` tells them apart where they share a lane (by micro-batch ranges or by the launching thread);
-    here the stacks of one step that overlap in time are put together. O(n log n).
+    here the stacks of one step that overlap in time are put together. Copies that nothing tells apart stay one: then
+    only their number and their joint period are known, and the pass says so. O(n log n).
     """
 
     min_overlap: tir.Share = tir.option(
@@ -37,7 +41,8 @@ class Microbatch(tir.Pass):
     )
 
     reads: ClassVar[tuple[str, ...]] = (
-        "tree.layers", "group.lane", "group.step", "group.direction", "group.microbatch", "infer.class",
+        "tree.layers", "group.lane", "group.step", "group.direction", "group.microbatch", "group.kernels_per_layer",
+        "infer.class", "infer.role",
         "id", "kind", "ts", "dur", "lane", "live",
     )  # fmt: skip
     uses: ClassVar[tuple[str, ...]] = ("tree.steps",)
@@ -73,21 +78,33 @@ class Microbatch(tir.Pass):
         _ns("layer_by_others_ns", _LAYERS, "Of that what compute of other micro-batches hides."),
         _ns("layer_by_own_ns", _LAYERS, "Of that what compute of its own micro-batch hides."),
         _ns("layer_exposed_ns", _LAYERS, "Of that what neither hides."),
+        tir.Annotation(
+            "microbatch.joint", _JOINT, "id", "region:layers", null="never",
+            doc="A stack whose layers are copies in turns that nothing tells apart.",
+        ),
+        tir.Annotation("microbatch.joint_copies", _JOINT, "i64", doc="How many copies a layer is.", null="never"),
+        _ns("joint_period_ns", _JOINT, "Median distance of the layers' starts: what all copies take for one layer.",
+            "a single layer"),
     )  # fmt: skip
 
     def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:
         """The module with the tree `microbatches`, and tables of micro-batches and of their layers."""
         found = interleaved(module, self.min_overlap)
-        hiding = [hidden(module, item) for item in found]
+        hiding = hidden(module, found)
+        names = _names(module, found)
         leaf = np.full(len(module), -1, np.int32)
         regions: list[Region] = []
         for number, item in enumerate(found):
             for place, copy in enumerate(item.copies):
                 leaf[copy.rows] = len(regions)
-                regions.append(Region("microbatch", _name(module, found, number, place), place))
+                regions.append(Region("microbatch", f"{names[number]}mb.{place}", place))
         module = module.with_tree("microbatches", regions, leaf)
         module = module.with_table("microbatches", _rows(module, found, hiding))
-        return module.with_table("microbatch_layers", _layers(found, hiding))
+        module = module.with_table("microbatch_layers", _layers(found, hiding))
+        module = module.with_table("microbatch_joint", _joint(joint(module, found)))
+        for one in report.joint_kinds(report.joint_stacks(module)):
+            context.remark(self.name(), one.sentence)
+        return module
 
     def report(self, module: tir.Module) -> report.MicrobatchReport:
         """The micro-batches of each set, and the layers of which most is exposed."""
@@ -106,14 +123,28 @@ class Microbatch(tir.Pass):
         return broken
 
 
-def _name(module: tir.Module, found: list[Interleaved], number: int, place: int) -> str:
-    """`mb.1`, behind its step where there are several, or its set where several are in one step."""
-    step = found[number].step
-    same = [k for k, item in enumerate(found) if item.step == step]
-    name = f"mb.{place}" if len(same) == 1 else f"set.{same.index(number)}.mb.{place}"
-    if len(found) == len(same) or step < 0 or not module.has_tree("steps"):
-        return name
-    return f"{module.tree('steps').region_name(step)}.{name}"
+def _joint(found: list[Joint]) -> dict[str, Array]:
+    """A row for each stack of copies that nothing tells apart."""
+    period = [tir.NULL_I64 if one.period_ns is None else one.period_ns for one in found]
+    return {
+        "microbatch.joint": np.array([one.stack for one in found], np.int32),
+        "microbatch.joint_copies": np.array([one.copies for one in found], np.int64),
+        "microbatch.joint_period_ns": np.array(period, np.int64),
+    }
+
+
+def _names(module: tir.Module, found: list[Interleaved]) -> list[str]:
+    """What stands before `mb.1` in each set: its step if there are several, its number if its step has several."""
+    in_step = Counter(item.step for item in found)
+    seen: Counter[int] = Counter()
+    out = []
+    for item in found:
+        name = f"set.{seen[item.step]}." if in_step[item.step] > 1 else ""
+        seen[item.step] += 1
+        if len(in_step) > 1 and item.step >= 0 and module.has_tree("steps"):
+            name = f"{module.tree('steps').region_name(item.step)}.{name}"
+        out.append(name)
+    return out
 
 
 def _rows(module: tir.Module, found: list[Interleaved], hiding: list[list[Hidden]]) -> dict[str, Array]:

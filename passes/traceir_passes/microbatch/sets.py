@@ -10,6 +10,7 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints
+from traceir_passes.group.hosts import split
 
 How = Literal["turns", "lane", "direction"]
 HOWS: Final = get_args(How)
@@ -19,7 +20,8 @@ HOWS: Final = get_args(How)
 class Copy:
     """One micro-batch: the stacks (regions of the tree `layers`) of one lane, part and direction in a step.
 
-    `layers` are their layers in order of time, with the start of each; `rows` all of their events.
+    `layers` are their layers in order of time, with the start of each; `rows` all of their events. `spans` are the
+    extents of the stacks: passes that follow each other leave room between them for others.
     """
 
     lane: int
@@ -29,8 +31,7 @@ class Copy:
     layers: Ints
     starts: Ints
     rows: Ints
-    start: int
-    end: int
+    spans: tir.Spans
 
 
 @attrs.frozen(eq=False)
@@ -45,18 +46,15 @@ class Interleaved:
 def interleaved(module: tir.Module, min_overlap: float) -> list[Interleaved]:
     """The sets of micro-batches in a module whose layers are known, in order of time.
 
-    Two copies belong together if they are on one device in one step and have `min_overlap` of the shorter one's extent
-    in common. Stacks that follow each other on one lane (dense layers, then experts) are one copy. O(events +
-    copies²) for each step.
+    Two copies belong together if they are on one device in one step and have `min_overlap` of the shorter one's extents
+    in common. Stacks that follow each other on one lane (dense layers, then experts) are one copy. O(n log n) in
+    events, and copies² for each step.
     """
-    copies: dict[tuple[int, int], list[Copy]] = {}
-    for (step, device), group in _copies(module).items():
-        copies.setdefault((step, device), []).extend(group)
     out = []
-    for (step, _), group in copies.items():
+    for (step, _), group in _copies(module).items():
         for members in _together(group, min_overlap):
             out.append(Interleaved(step, _how(members), tuple(members)))
-    return sorted(out, key=lambda item: item.copies[0].start)
+    return sorted(out, key=lambda item: int(item.copies[0].spans.starts[0]))
 
 
 def _copies(module: tir.Module) -> dict[tuple[int, int], list[Copy]]:
@@ -66,8 +64,11 @@ def _copies(module: tir.Module) -> dict[tuple[int, int], list[Copy]]:
     rows = np.flatnonzero(at >= 0)
     owner = tree.ancestor("stack")[at[rows]]
     part = _parts(module, rows, owner, len(tree))
+    work = split(owner, len(tree))
     groups: dict[tuple[int, int, int, int, int], list[int]] = {}
     for stack in stacks.tolist():
+        if not len(work[stack]):
+            continue
         lane = int(module["group.lane"][stack])
         device = module.lanes[lane].device
         key = (int(module["group.step"][stack]), -1 if device is None else device, lane, int(part[stack]),
@@ -75,18 +76,22 @@ def _copies(module: tir.Module) -> dict[tuple[int, int], list[Copy]]:
         groups.setdefault(key, []).append(stack)
     out: dict[tuple[int, int], list[Copy]] = {}
     for (step, device, lane, number, direction), mine in groups.items():
-        chosen = rows[np.isin(owner, mine)]
-        if len(chosen):
-            out.setdefault((step, device), []).append(_copy(module, at, chosen, lane, number, direction, mine))
+        parts = [rows[work[stack]] for stack in mine]
+        out.setdefault((step, device), []).append(_copy(module, at, parts, lane, number, direction, mine))
     return out
 
 
-def _copy(module: tir.Module, at: Array, rows: Ints, lane: int, part: int, direction: int, stacks: list[int]) -> Copy:
-    layers, first = np.unique(at[rows], return_index=True)  # rows are in order of time
+def _copy(
+    module: tir.Module, at: Array, parts: list[Ints], lane: int, part: int, direction: int, stacks: list[int]
+) -> Copy:
+    rows = np.sort(np.concatenate(parts))  # rows are in order of time
+    layers, first = np.unique(at[rows], return_index=True)
     order = np.argsort(rows[first], kind="stable")
+    low = np.array([module["ts"][mine].min() for mine in parts])
+    high = np.array([module.end[mine].max() for mine in parts])
     return Copy(
         lane, part, direction, tuple(stacks), layers[order].astype(np.int64), module["ts"][rows[first[order]]], rows,
-        int(module["ts"][rows].min()), int(module.end[rows].max()),
+        tir.Spans.of(low, high),
     )  # fmt: skip
 
 
@@ -95,9 +100,11 @@ def _parts(module: tir.Module, rows: Ints, owner: Array, count: int) -> Ints:
     out = np.full(count, -1, np.int64)
     given = module["group.microbatch"][rows].astype(np.int64)
     known = given < np.iinfo(np.uint32).max
-    for stack in np.unique(owner[known]).tolist():
-        mine = given[known & (owner == stack)]
-        out[stack] = int(np.bincount(mine).argmax())
+    if known.any():
+        most = int(given[known].max()) + 1
+        cell, times = np.unique(owner[known].astype(np.int64) * most + given[known], return_counts=True)
+        order = np.lexsort((-cell, times))  # the last one written stays: the most frequent, the least of these
+        out[cell[order] // most] = cell[order] % most
     return out
 
 
@@ -105,13 +112,13 @@ def _together(copies: list[Copy], least: float) -> list[list[Copy]]:
     """Copies that overlap, directly or through others; those that overlap none are left out."""
     group = list(range(len(copies)))
     for i, j in itertools.combinations(range(len(copies)), 2):
-        a, b = copies[i], copies[j]
-        common = min(a.end, b.end) - max(a.start, b.start)
-        if common > 0 and common >= least * min(a.end - a.start, b.end - b.start):
+        a, b = copies[i].spans, copies[j].spans
+        common = (a & b).length
+        if common > 0 and common >= least * min(a.length, b.length):
             old, new = group[j], group[i]
             group = [new if item == old else item for item in group]
     sets = [[copies[k] for k in range(len(copies)) if group[k] == number] for number in dict.fromkeys(group)]
-    return [sorted(members, key=lambda item: item.start) for members in sets if len(members) > 1]
+    return [sorted(members, key=lambda item: int(item.spans.starts[0])) for members in sets if len(members) > 1]
 
 
 def _how(members: list[Copy]) -> How:
