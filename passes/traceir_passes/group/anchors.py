@@ -12,17 +12,16 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints, Mask
-from traceir_passes.group.similarity import Likeness, aligned_cut, clusters, nearest
+from traceir_passes.group.kinds import Kinds, Piece
+from traceir_passes.group.similarity import aligned_cut
 from traceir_passes.group.tokens import FEED_FORWARD, LaneWork, heavies
 
 _BACKWARD: Final = re.compile(r"bwd|backward", re.IGNORECASE)
-_FEED: Final = re.compile(rb"g[^gn]*[nF]+[^gnF]*g[^gnF]*g+[^gnF]*[nF]")
+_FEED: Final = re.compile(rb"g[^gn]*[nF]+[^gnF]*g[^gnF]*g+[^gnF]*[nF].*g", re.DOTALL)
 _LETTERS: Final = bytes(sorted(map(ord, FEED_FORWARD)))
 MAX_UNIT: Final = 3
 MOST_ALIKE: Final = 2
 """Tokens that two bodies may have lost at the same places by chance: an anchor, and one beside it."""
-MOST_PAIRS: Final = 4
-"""Pairs of unlike bodies that are tried where an anchor may be lost; layers have few kinds."""
 LASTING: Final = 3
 """Layers of a kind that have to follow each other for a change of the body to count as lasting."""
 WHOLE: Final = 0.8
@@ -39,24 +38,11 @@ class Anchors:
     segment: Ints
 
 
-@attrs.frozen
-class Piece:
-    """A segment as it looks: its core tokens, and where in them the anchors stand. Like steps are one piece."""
-
-    text: bytes
-    at: tuple[int, ...]
-
-    def bodies(self, longest: int) -> list[bytes]:
-        """The tokens from each anchor to the next; empty for the last one and for overlong bodies."""
-        inner = [self.text[a:b] if b - a <= longest else b"" for a, b in itertools.pairwise(self.at)]
-        return [*inner, b""]
-
-
 @attrs.frozen(eq=False)
 class Run:
     """Like layers: for each layer the core position of its first anchor, all in one segment.
 
-    `odd` counts layers whose body is like no frequent one.
+    `odd` counts layers whose body is like no frequent one; all are odd where bodies are only roughly alike.
     """
 
     at: Ints
@@ -151,23 +137,11 @@ def has_feed_forward(body: bytes) -> bool:
 
 
 @attrs.define(eq=False)
-class Finder:
+class Finder(Kinds):
     """Finds runs of like layers among the anchors of one direction."""
 
-    similarity: float
-    min_layers: int
-    max_period: int
-    max_odd: int
-    likeness: Likeness = attrs.field(factory=Likeness)
-    _leader: dict[bytes, bytes] = attrs.field(factory=dict)
-    _main: list[bytes] = attrs.field(factory=list)
-    _count: Counter[bytes] = attrs.field(factory=Counter)
-    _size: Counter[bytes] = attrs.field(factory=Counter)
     _broken: dict[bytes, list[int]] = attrs.field(factory=dict)
-    _extras: dict[bytes, int] = attrs.field(factory=dict)
     _feeds: dict[bytes, bool] = attrs.field(factory=dict)
-    _pairs: list[tuple[bytes, bytes]] = attrs.field(factory=list)
-    """Unlike bodies that often follow each other, the most frequent first."""
 
     def runs(self, anchors: Anchors, core: bytes, borders: Ints) -> list[Run]:
         """All runs of at least `min_layers` layers, in order. `borders` is the segment of each core token.
@@ -186,27 +160,6 @@ class Finder:
             for kind, number, begin in zip(which, segment.tolist(), begins.tolist(), strict=True)
             for at, odd in found[kind]
         ]
-
-    def _learn(self, pieces: list[Piece], copies: list[int]) -> None:
-        """Cluster the distinct bodies; the main leaders are those with at least `min_layers - 1` bodies."""
-        counts = self._count = Counter()
-        for piece, times in zip(pieces, copies, strict=True):
-            for body in piece.bodies(self.max_period):
-                if body:
-                    counts[body] += times
-        follow: Counter[tuple[bytes, bytes]] = Counter()
-        for piece, times in zip(pieces, copies, strict=True):
-            for left, right in itertools.pairwise(piece.bodies(self.max_period)):
-                if left and right and left != right:
-                    follow[left, right] += times
-        self._pairs = [pair for pair, times in follow.most_common(MOST_PAIRS) if times >= self.min_layers - 1]
-        self._leader = clusters(counts, self.likeness, self.similarity)
-        self._size = Counter()
-        self._extras = {}
-        for body, count in counts.items():
-            self._size[self._leader[body]] += count
-        least = self.min_layers - 1
-        self._main = sorted((body for body in self._size if self._size[body] >= least), key=lambda b: -self._size[b])
 
     def _restored(self, piece: Piece) -> Piece:
         """A piece with lost anchors put back.
@@ -287,8 +240,9 @@ class Finder:
         """The runs of one segment: where each layer's first anchor stands, and how many layers are odd."""
         bodies = piece.bodies(self.max_period)
         units = self._units(bodies)
+        vary = self._vary(bodies)
         out = []
-        for first, stop in self._stretches(bodies, units):
+        for first, stop in self._stretches(bodies, units, vary=vary):
             labels = [self._label(bodies, unit) for unit in units[first:stop]]
             common = Counter(label for label in labels if label).most_common(1)
             if stop - first < self.min_layers or not common or common[0][1] < 2:
@@ -296,16 +250,17 @@ class Finder:
             if sum(heavies(body) for body in common[0][0]) < 3:
                 continue
             odd = sum(1 for label in labels[:-1] if not self._frequent(label))
+            if vary or self._rough(bodies[units[first][0] : units[stop - 1][0]], labels[:-1]):
+                odd = stop - first
             out.append(([piece.at[a] for a, _ in units[first:stop]], odd))
-        return out
+        layers = sum(len(at) for at, _ in out)
+        # Where most bodies are in no run at all, those that are in one are so by chance.
+        return out if 2 * layers >= len(units) else [(at, len(at)) for at, _ in out]
 
     def _label(self, bodies: list[bytes], unit: tuple[int, int]) -> tuple[bytes, ...]:
         """The leaders of a layer's bodies; empty if its last body is open (the end of the segment)."""
         mine = bodies[unit[0] : unit[1]]
         return tuple(self._leader[body] for body in mine) if all(mine) else ()
-
-    def _frequent(self, label: tuple[bytes, ...]) -> bool:
-        return bool(label) and all(leader in self._main for leader in label)
 
     def _units(self, bodies: list[bytes]) -> list[tuple[int, int]]:
         """The anchors of each layer as ranges: a layer ends with its feed-forward part.
@@ -315,7 +270,7 @@ class Finder:
         which bodies are about as like as at the best lag.
         """
         n = len(bodies)
-        feeds = [self._feeds_forward(self._leader[body]) if body else True for body in bodies]
+        feeds = [self._feeds_forward(self._typical(body)) if body else True for body in bodies]
         main = [feeds[i] for i in range(n) if bodies[i] and self._leader[bodies[i]] in self._main]
         if all(main):
             return [(i, i + 1) for i in range(n)]
@@ -350,17 +305,19 @@ class Finder:
             means.append(sum(self.likeness(a, b) for a, b in pairs) / len(pairs) if pairs else 0.0)
         return next(lag for lag, mean in enumerate(means, 1) if mean >= max(means) - 0.08)
 
-    def _stretches(self, bodies: list[bytes], units: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    def _stretches(self, bodies: list[bytes], units: list[tuple[int, int]], *, vary: bool) -> list[tuple[int, int]]:
         """Layers parted at borders of forward passes, at long odd stretches, and where the body changes for good."""
         labels = [self._label(bodies, unit) for unit in units]
-        regular = self._regular_extras(bodies, units)
+        regular = set() if vary else self._regular_extras(bodies, units)
         out: list[tuple[int, int]] = []
         start, odd = 0, 0
         for i, label in enumerate(labels):
             frequent = self._frequent(label)
             odd = 0 if frequent else odd + 1
-            last = i + 1 == len(labels)
-            if last or i in regular or self._is_border(bodies, units, i):
+            border = i in regular or self._is_border(bodies, units, i, vary=vary)
+            if border:  # such a body reaches into the next pass: of the layer that it begins with it tells nothing
+                labels[i] = ()
+            if border or i + 1 == len(labels):
                 out += self._parted(labels, start, i + 1)
                 start, odd = i + 1, 0
             elif odd > self.max_odd:
@@ -368,18 +325,19 @@ class Finder:
                 start, odd = i + 1, 0
         return out
 
-    def _is_border(self, bodies: list[bytes], units: list[tuple[int, int]], i: int) -> bool:
+    def _is_border(self, bodies: list[bytes], units: list[tuple[int, int]], i: int, *, vary: bool) -> bool:
         """Whether a layer's body holds the end of a forward pass.
 
         Such a body has at least two heavy tokens more than its nearest frequent body, and its neighbours do
-        not miss them: damage removes or permutes work, it never adds.
+        not miss them: damage removes or permutes work, it never adds. A transfer that its like do not have is that
+        of a pipeline's stage, which hands on what the pass made.
         """
         last = units[i][1] - 1
         body = bodies[last]
-        if not body:
+        if not body or body.count(b"D") > self._typical(body).count(b"D"):
             return True
         extra = self._extra(body)
-        if extra < 2:
+        if extra < 2 or vary:
             return False
         near = [bodies[k] for k in (last - 1, last + 1) if 0 <= k < len(bodies) and bodies[k]]
         return all(self._extra(other) > -2 for other in near)
@@ -395,15 +353,6 @@ class Finder:
         if len(distances) != 1 or min(distances) < self.min_layers or extra[0] >= min(distances):
             return set()
         return set(extra)
-
-    def _extra(self, body: bytes) -> int:
-        """How many heavy tokens a body has more than its nearest frequent one."""
-        known = self._extras.get(body)
-        if known is None:
-            leader = self._leader[body]
-            near = leader if leader in self._main else nearest(body, self._main, self.likeness, 0.0)
-            known = self._extras[body] = heavies(body) - heavies(near) if near else 0
-        return known
 
     def _parted(self, labels: list[tuple[bytes, ...]], start: int, stop: int) -> list[tuple[int, int]]:
         """Parts `[start, stop)` where one frequent body gives way to another for good.

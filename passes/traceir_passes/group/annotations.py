@@ -10,15 +10,15 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints
-from traceir_passes.group.hosts import enclosing, nearest_of, owners, split, sums
+from traceir_passes.group.hosts import enclosing, is_below, nearest_of, owners, split, sums
 from traceir_passes.group.similarity import periods
 from traceir_passes.group.stack import Direction, Stack
 
 START: Final = 0.90
 MAX_ANCHORS: Final = 3
-_DIGITS: Final = re.compile(r"\d+")
+DIGITS: Final = re.compile(r"\d+")
 _BACKWARD: Final = re.compile(r"backward|bwd", re.IGNORECASE)
-_MODULE: Final = re.compile(r"^nn\.Module: ")
+MODULE: Final = re.compile(r"^nn\.Module: ")
 
 
 def annotation_stacks(
@@ -47,8 +47,11 @@ def annotation_stacks(
     for level in chain:
         owner_step[level[level >= 0]] = step[work[level >= 0]]
     accepted: list[tuple[Direction, list[list[int]], str]] = []
+    taken = np.zeros(len(rows), bool)
     for siblings in _siblings(module, rows, parent, owner_step, time, min_layers):
         above = int(parent[siblings[0]])
+        if is_below(above, taken, parent):
+            continue
         whole = int(time[above]) if above >= 0 else int(launched[owner_step[siblings[0]]])
         found = [
             (direction, layers, title)
@@ -58,6 +61,7 @@ def annotation_stacks(
         covered = sum(int(time[layer].sum()) for _, layers, _ in found for layer in layers)
         if found and covered >= min_cover * whole:
             accepted += found
+            taken[[k for _, layers, _ in found for layer in layers for k in layer]] = True
     return _stacks(module, work, chain, len(rows), accepted)
 
 
@@ -82,7 +86,7 @@ def _periodic(
     sides: tuple[Direction, ...] = ("forward", "backward")
     for direction in sides:
         mine = [k for k in siblings if bool(_BACKWARD.search(texts[k])) == (direction == "backward")]
-        signs = [_DIGITS.sub("#", texts[k]) for k in mine]
+        signs = [DIGITS.sub("#", texts[k]) for k in mine]
         counts = Counter(signs)
         kept = [(k, sign) for k, sign in zip(mine, signs, strict=True) if counts[sign] >= min_layers]
         ordered = [sign for _, sign in kept]
@@ -90,7 +94,7 @@ def _periodic(
         period = next(whole, None)
         if period is not None:
             layers = [[k for k, _ in kept[i : i + period]] for i in range(0, len(kept), period)]
-            title = " + ".join(_DIGITS.sub("", sign.replace("#", "")).strip(" ._:#") for sign in ordered[:period])
+            title = " + ".join(DIGITS.sub("", sign.replace("#", "")).strip(" ._:#") for sign in ordered[:period])
             out.append((direction, layers, title))
     return out
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 import numpy as np
 
@@ -21,6 +23,35 @@ def backward_ops(module: tir.Module) -> Array:
     chosen = np.zeros(len(module), bool)
     chosen[target[ops[source] & ops[target]]] = True
     return nearest_of(module, chosen) if chosen.any() else np.full(len(module), -1, np.int64)
+
+
+LINKS: Final = ("linked", "unlinked")
+
+
+def backward_links(module: tir.Module, frames: Mask) -> Array:
+    """For each event that a thread of the backward pass launched, a position in `LINKS`; -1 for all others (int16).
+
+    Such a thread runs ops whose forward ops ran on another one. Work is unlinked if no op around its launch has a
+    forward op, as with custom autograd functions and what is computed again outside of any op that has one; or, where
+    the trace has modules (`frames`), if that forward op ran in no module and neither does the work. O(n log depth).
+    """
+    out = np.full(len(module), -1, np.int16)
+    source, target = module.edges("flow")
+    ops = module.is_kind("host.op")
+    lane = module["lane"]
+    crossing = ops[source] & ops[target] & (lane[source] != lane[target])
+    threads = np.zeros(len(module.lanes), bool)
+    threads[lane[target[crossing]]] = True
+    work = np.flatnonzero(module.work & (module.launch >= 0))
+    work = work[threads[lane[module.launch[work]]]]
+    if not len(work):
+        return out
+    above = backward_ops(module)
+    known = above[module.launch[work]] >= 0
+    if frames.any():
+        known &= _first_frame(module, work, above, frames) >= 0
+    out[work] = np.where(known, LINKS.index("linked"), LINKS.index("unlinked"))
+    return out
 
 
 def backward_stacks(

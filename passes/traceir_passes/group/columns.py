@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import traceir as tir
+from traceir_passes.group.backward import LINKS
 from traceir_passes.group.split import SPLITS
 from traceir_passes.group.stack import DIRECTIONS, EVIDENCE
 from traceir_passes.group.steps import PHASES
@@ -35,6 +36,13 @@ WRITES: Final = (
         values=SPLITS,
         null="in no layer, no product, or nothing says that its weight is split over ranks",
         doc="How tensor parallelism splits the weight: by rows, if a reduction completes the output, else by columns.",
+    ),
+    tir.Annotation(
+        "group.backward",
+        dtype="enum",
+        values=LINKS,
+        null="launched by no thread of a backward pass, or the trace links no backward ops to forward ones",
+        doc="Whether the forward op, and its module where the trace has modules, of backward work is known.",
     ),
     tir.Annotation(
         "group.microbatch",

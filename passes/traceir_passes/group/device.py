@@ -10,16 +10,16 @@ import attrs
 import numpy as np
 
 import traceir as tir
-from traceir.ir import Array, Ints
+from traceir.ir import Ints
 from traceir_passes.group.anchors import Finder, Run, find_anchors, segments
-from traceir_passes.group.phase import Course, Courses, Layout, choose, damaged, recurrence, tolerant
+from traceir_passes.group.borders import choose, choose_backward
+from traceir_passes.group.laws import dispatches_hold, reductions_hold
+from traceir_passes.group.phase import Course, Courses, Layout, damaged, recurrence, tolerant
 from traceir_passes.group.repeats import Repeat, tandem_repeats
 from traceir_passes.group.stack import Direction, Stack
 from traceir_passes.group.tokens import LaneWork
 
 BOTH, ONE = 0.90, 0.60
-MOST = 0.9
-"""Share of layers that have to hold equally many reductions; a lost kernel or two break no law."""
 LEAST_SURE = 3
 """Layers above which one odd body says nothing against the others."""
 
@@ -82,12 +82,12 @@ def _laid(found: list[_Found], courses: Courses) -> list[_Laid]:
     placed = [courses.course(item.at, item.first, item.stop) for item in found]
     out: list[_Laid] = []
     for _ in range(2):
-        offsets = _phases([course for course, _ in placed], courses)
+        offsets = _phases([(course, item.direction) for item, (course, _) in zip(found, placed, strict=True)], courses)
         out, bounded, bound = [], [], 0
         for k, item in enumerate(found):
             first = max(firsts[k], bound)
             course, base = placed[k] if first == firsts[k] else courses.course(item.at, first, item.stop)
-            offset, guess = offsets[course.template]
+            offset, guess = offsets[course.template, item.direction]
             layout = courses.lay(course, offset)
             out.append(_Laid(item, course, base, layout, guess))
             bounded.append(first)
@@ -151,18 +151,19 @@ def _covered(firsts: Ints, repeats: Sequence[Repeat]) -> bool:
     return used > 0 and covered >= len(firsts) - 2 * used
 
 
-def _phases(runs: list[Course], courses: Courses) -> dict[bytes, tuple[int, bool]]:
-    """The offset of the layer border in each template, decided by all runs that share it."""
-    groups: dict[bytes, list[Course]] = {}
-    for item in runs:
-        groups.setdefault(item.template, []).append(item)
+def _phases(runs: list[tuple[Course, Direction]], courses: Courses) -> dict[tuple[bytes, Direction], tuple[int, bool]]:
+    """The offset of the layer border in each template of each direction, decided by all runs that share it."""
+    groups: dict[tuple[bytes, Direction], list[Course]] = {}
+    for item, side in runs:
+        groups.setdefault((item.template, side), []).append(item)
     out = {}
-    for template, members in groups.items():
+    for (template, side), members in groups.items():
         damage = any(map(damaged, members))
         ranges = [courses.allowed(member, damage=damage) for member in members]
         if not any(ranges):
             ranges = [tolerant(member) for member in members[:8]]
-        out[template] = choose(template, ranges, damage=damage)
+        chosen = choose_backward if side == "backward" else choose
+        out[template, side] = chosen(template, ranges, damage=damage)
     return out
 
 
@@ -194,20 +195,22 @@ def _checks(item: _Laid, layer: Ints, options: DeviceOptions) -> dict[str, bool]
     layout, starts = item.layout, item.layout.starts
     tokens = np.frombuffer(item.course.text[starts[0] : starts[-1]], np.uint8)
     checks: dict[str, bool] = {}
+    layers = len(item.found.at)
+    alike = item.found.odd <= max(0.1 * layers, 1 if layers > LEAST_SURE else 0)
     if item.found.agreed:
         share = recurrence(item.course.names, starts)
         if share is not None:
             checks["autocorrelation"] = share >= options.autocorrelation
-    else:
-        layers = len(item.found.at)
-        checks["like_bodies"] = item.found.odd <= max(0.1 * layers, 1 if layers > LEAST_SURE else 0)
-    reductions = np.bincount(layer[np.isin(tokens, _REDUCTIONS)], minlength=len(starts) - 1)
-    if reductions.any() and not (layout.cut_first or layout.cut_last):
-        checks["collectives"] = float(np.mean(reductions == np.bincount(reductions).argmax())) >= MOST
-    sent, got = int((tokens == ord(">")).sum()), int((tokens == ord("<")).sum())
-    if sent or got:
-        checks["dispatch_combine"] = sent == got
+    if not (item.found.agreed and alike):
+        checks["like_bodies"] = alike
+    if item.found.direction == "backward" or layout.cut_first or layout.cut_last:
+        return checks  # reductions of gradients come as buckets fill, and what the window cut off was not counted
+    course, inside = item.course, starts[-1] - starts[0]
+    head, tail = course.text[course.first : starts[0]], course.text[starts[-1] : course.stop][: inside // layers]
+    beside = sum(head.count(letter) + tail.count(letter) for letter in (b"R", b"X", b"F"))
+    laws = {
+        "collectives": reductions_hold(tokens, layer, len(starts) - 1, beside),
+        "dispatch_combine": dispatches_hold(tokens, layer, len(starts) - 1),
+    }
+    checks.update({name: holds for name, holds in laws.items() if holds is not None})
     return checks
-
-
-_REDUCTIONS: Array = np.frombuffer(b"RXF", np.uint8)

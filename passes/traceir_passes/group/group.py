@@ -8,20 +8,37 @@ import attrs
 import numpy as np
 
 import traceir as tir
-from traceir.ir import NULL_U32, Array, Mask
+from traceir.ir import NULL_U32, Array, Ints, Mask
 from traceir_passes.group import attach, captured, reconcile, steps
+from traceir_passes.group.anchors import find_anchors, segments
 from traceir_passes.group.annotations import annotation_stacks
+from traceir_passes.group.backward import backward_links
 from traceir_passes.group.columns import BASES, REASONS, WRITES
 from traceir_passes.group.device import BOTH, DeviceOptions, device_stacks
 from traceir_passes.group.interleaved import parted
+from traceir_passes.group.laws import given_layers, with_laws
 from traceir_passes.group.layers import all_layers
-from traceir_passes.group.modules import module_stacks
+from traceir_passes.group.modules import frame_rows, module_stacks
 from traceir_passes.group.outside import label_edges
+from traceir_passes.group.ranges import pass_ranges
 from traceir_passes.group.report import GroupReport, build_report
 from traceir_passes.group.split import splits
 from traceir_passes.group.stack import Stack, joined
 from traceir_passes.group.tokens import LaneWork, event_tokens, lane_works
 from traceir_passes.group.write import write_trees
+
+
+@attrs.frozen(eq=False)
+class _Cuts:
+    """What parts the lanes of a module: the step of each event, and the ranges around whole passes."""
+
+    module: tir.Module
+    member: Array
+    passes: list[Array]
+
+    def of(self, work: LaneWork) -> Ints:
+        """The positions of a lane's work that no layer crosses."""
+        return reconcile.stretch_cuts(self.module, work, self.member, self.passes)
 
 
 @attrs.frozen
@@ -42,6 +59,9 @@ class Group(tir.Pass):
         3,
         least=1,
         help="fewest layers of a stack; two alike are chance, and a window often cuts the first and the last",
+    )
+    layers: tuple[int, ...] = tir.option(
+        (), least=1, help="how many layers the model has, for each of its towers, as its configuration states"
     )
     min_share: tir.Share = tir.option(
         0.5,
@@ -85,15 +105,17 @@ class Group(tir.Pass):
         found, member = steps.marked_steps(module)
         member = steps.with_orphans(works, member, module.work & (module.launch < 0)) if found else member
         parts = parted(module, works, self.min_layers)
-        stacks = self._stacks(module, works, parts.works, tokens, member, context)
+        cuts = _Cuts(module, member, pass_ranges(module, tokens))
+        stacks = self._stacks(module, works, parts.works, tokens, cuts, context)
         if not found:
             found, member = steps.found_steps(module, works, stacks)
         found = _trained(found, member, stacks, tokens)
         stacks = reconcile.in_steps(stacks, member)
-        reason = None if stacks or self.by == "none" else _reason(module, works, tokens, self.min_layers)
+        reason = None if stacks or self.by == "none" else _reason(cuts, works, tokens, self.min_layers)
         out = self._written(module, works, parts.works, tokens, stacks, found, member, reason)
         taken = np.where(parts.member >= 0, parts.member, NULL_U32).astype(np.uint32)
-        return out.with_columns({"group.microbatch": taken})
+        links = backward_links(module, frame_rows(module))
+        return out.with_columns({"group.microbatch": taken, "group.backward": links})
 
     def report(self, module: tir.Module) -> GroupReport:
         """Steps and stacks; with `detail=events` every layer's events too."""
@@ -116,10 +138,11 @@ class Group(tir.Pass):
         works: list[LaneWork],
         parts: list[LaneWork],
         tokens: Array,
-        member: Array,
+        cuts: _Cuts,
         context: tir.PassContext,
     ) -> list[Stack]:
         """All stacks that stand, in order of time."""
+        member = cuts.member
         ranked: list[list[Stack]] = []
         shares = {"min_share": self.min_share, "min_step_share": self.min_step_share}
         if self.by in ("auto", "modules"):
@@ -136,7 +159,7 @@ class Group(tir.Pass):
             )
             mine: list[Stack] = []
             for work in parts:
-                mine += device_stacks(module, work, reconcile.stretch_cuts(module, work, member), options)
+                mine += device_stacks(module, work, cuts.of(work), options)
             for stack in mine:
                 if stack.start < BOTH:
                     said = f"{stack.layers} layers are counted by their attention alone: their roles do not repeat."
@@ -147,7 +170,11 @@ class Group(tir.Pass):
             context.remark(self.name(), remark)
         stacks = reconcile.with_unlaunched(module, works, stacks)
         stacks = reconcile.replay_check(module, works, stacks)
-        return self._sure(reconcile.marked_partial(works, stacks), context)
+        stacks = with_laws(reconcile.marked_partial(works, stacks), tokens)
+        stacks, remarks = given_layers(stacks, self.layers, member)
+        for remark in remarks:
+            context.remark(self.name(), remark)
+        return self._sure(stacks, context)
 
     def _sure(self, stacks: list[Stack], context: tir.PassContext) -> list[Stack]:
         """The stacks that reach `min_confidence`; a remark for each that does not."""
@@ -207,14 +234,27 @@ def _trained(found: list[steps.Step], member: Array, stacks: list[Stack], tokens
     ]
 
 
-def _reason(module: tir.Module, works: list[LaneWork], tokens: Array, min_layers: int) -> str:
+def _reason(cuts: _Cuts, works: list[LaneWork], tokens: Array, min_layers: int) -> str:
     """Why there are no layers."""
+    module = cuts.module
     if not module.work.any():
         return "no_device_work"
     graphs = np.flatnonzero(module.is_kind("rt.graph_launch") & module.live)
     if (tokens == ord("#")).any() or (len(graphs) and not np.isin(graphs, module.launch[module.work]).all()):
         return "under_recorded"
-    anchors = max((work.core_text.count(b"A") + work.core_text.count(b"L") for work in works), default=0)
-    if not anchors:
+    most = max((_most_anchors(module, work, cuts.of(work)) for work in works), default=0)
+    if not most:
         return "no_repetition"
-    return "single_block" if anchors < min_layers else "variable_blocks"
+    return "single_block" if most < min_layers else "variable_blocks"
+
+
+def _most_anchors(module: tir.Module, work: LaneWork, cuts: Ints) -> int:
+    """The most attention kernels that a lane has between two separators, which no stack crosses."""
+    if not len(work.core):
+        return 0
+    core = work.tokens[work.core]
+    counts = [0]
+    for anchors in find_anchors(work, segments(work, cuts)[0], module).values():
+        named = np.isin(core[anchors.at], np.frombuffer(b"AL", np.uint8))
+        counts += np.unique(anchors.segment[named], return_counts=True)[1].tolist()
+    return max(counts)

@@ -31,6 +31,15 @@ def enclosing(module: tir.Module, chosen: Mask) -> Array:
     return found[module.parent]
 
 
+def is_below(frame: int, taken: Array, parent: Array) -> bool:
+    """Whether a frame (-1 none) or one above it is taken already, as a layer is."""
+    while frame >= 0:
+        if taken[frame]:
+            return True
+        frame = int(parent[frame])
+    return False
+
+
 def owners(first: Array, above: Array) -> list[Array]:
     """The chain of frames over each item, level by level: innermost, the one above it, … (-1 where it ended)."""
     chain = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from typing import Final
 
 import attrs
@@ -12,11 +11,11 @@ import numpy as np
 import traceir as tir
 from traceir.ir import Array, Ints, Mask
 from traceir_passes.group.backward import backward_ops, backward_stacks
-from traceir_passes.group.hosts import enclosing, nearest_of, owners, split, sums
+from traceir_passes.group.candidates import Candidate, Owned, Tree, candidates
+from traceir_passes.group.hosts import enclosing, is_below, nearest_of, owners, split, sums
 from traceir_passes.group.stack import Evidence, Stack
 
 START: Final = 0.97
-MOST: Final = 0.9
 _MODULE: Final = re.compile(r"^nn\.Module: (.+?)_(\d+)$")
 
 
@@ -40,17 +39,11 @@ class Frames:
 
 def module_frames(module: tir.Module) -> Frames | None:
     """The module frames, or None if the trace has none. O(n log depth)."""
-    names = module["name"]
-    candidates = module.is_kind("host.frame", "host.range")
-    table = np.full((len(module.strings), 2), -1, np.int64)
-    classes: dict[str, int] = {}
-    for code in np.unique(names[candidates]).tolist():
-        found = _MODULE.match(module.strings[code])
-        if found:
-            table[code] = classes.setdefault(found[1], len(classes)), int(found[2])
+    table, classes = _named(module)
     if not classes:
         return None
-    anywhere = candidates & (table[names, 0] >= 0) & module.live
+    names = module["name"]
+    anywhere = frame_rows(module)
     forward = backward_ops(module) < 0
     chosen = anywhere & forward
     rows = np.flatnonzero(chosen)
@@ -65,13 +58,24 @@ def module_frames(module: tir.Module) -> Frames | None:
     )
 
 
-@attrs.frozen(eq=False)
-class _Owned:
-    """What each frame owns through launches: device time, heavy kernels and anchors below it."""
+def _named(module: tir.Module) -> tuple[Array, dict[str, int]]:
+    """For each string the class and the instance that it names as a module frame (-1 none), and the classes."""
+    table = np.full((len(module.strings), 2), -1, np.int64)
+    classes: dict[str, int] = {}
+    for code in np.unique(module["name"][module.is_kind("host.frame", "host.range")]).tolist():
+        found = _MODULE.match(module.strings[code])
+        if found:
+            table[code] = classes.setdefault(found[1], len(classes)), int(found[2])
+    return table, classes
 
-    time: Ints
-    heavy: Ints
-    anchors: Ints
+
+def frame_rows(module: tir.Module) -> Mask:
+    """Which events are module frames, those of the backward pass included."""
+    table, classes = _named(module)
+    if not classes:
+        return np.zeros(len(module), bool)
+    found: Mask = module.is_kind("host.frame", "host.range") & (table[module["name"], 0] >= 0) & module.live
+    return found
 
 
 def module_stacks(
@@ -80,8 +84,9 @@ def module_stacks(
     """Stacks of the outermost repeating module classes that own the work of their parent.
 
     A candidate is a class with distinct instances under one call of a parent, each called once there (this drops
-    modules used again and again, which keep their number). Its instances must own gemms and most of the parent's
-    launched device time, each must hold an attention anchor, and the candidate a fair share of its step.
+    modules used again and again, which keep their number). Its instances must own gemms and, with other candidates
+    below the parent, most of its launched device time; each must hold an attention anchor, and the candidate a fair
+    share of its step.
     Membership is by the launch call, never by the kernel's own time. Backward work is a stack of its own.
     """
     frames = module_frames(module)
@@ -111,7 +116,7 @@ def stacks_of(
     letters = tokens[frames.work]
     size = len(frames.rows)
     durations = module["dur"][frames.work]
-    owned = _Owned(
+    owned = Owned(
         sums(frames.chain, durations, size),
         sums(frames.chain, np.isin(letters, np.frombuffer(b"gAvML", np.uint8)), size),
         sums(frames.chain, np.isin(letters, np.frombuffer(b"ALS", np.uint8)), size),
@@ -120,31 +125,18 @@ def stacks_of(
     np.add.at(launched, step[frames.work], durations)  # the last place takes work outside steps
     first = _first_member(frames)
     root = np.where(first >= 0, step[frames.work[np.maximum(first, 0)]], -1)
-    accepted: list[list[int]] = []
+    tree = Tree(frames.cls, frames.instance, frames.parent, root)
+    accepted: list[Candidate] = []
     taken = np.zeros(size, bool)
-    for members, parent in _candidates(frames, root, min_layers):
-        mine = int(owned.time[members].sum())
-        total = int(launched[root[members[0]]])
-        whole = int(owned.time[parent]) if parent >= 0 else total
-        fits = owned.heavy[members].sum() > 0 and mine >= min_share * whole and mine >= min_step_share * total
-        if fits and mine > 0 and not _below(parent, taken, frames.parent) and _anchored(owned, members):
-            accepted.append(members)
-            taken[members] = True
+    for one in candidates(tree, owned, min_layers):
+        mine = int(owned.time[one.members].sum())
+        total = int(launched[root[one.members[0]]])
+        whole = int(owned.time[one.parent]) if one.parent >= 0 else total
+        fits = one.siblings >= min_share * whole and mine >= min_step_share * total
+        if fits and mine > 0 and not is_below(one.parent, taken, frames.parent):
+            accepted.append(one)
+            taken[one.members] = True
     return _stacks(module, frames, accepted, evidence)
-
-
-def _anchored(owned: _Owned, members: list[int]) -> bool:
-    """Whether the instances hold attention anchors; one in ten may have lost its own."""
-    return float(np.mean(owned.anchors[members] > 0)) >= MOST
-
-
-def _below(frame: int, taken: Array, parent: Array) -> bool:
-    """Whether a frame or one above it is a layer already."""
-    while frame >= 0:
-        if taken[frame]:
-            return True
-        frame = int(parent[frame])
-    return False
 
 
 def _first_member(frames: Frames) -> Array:
@@ -157,50 +149,23 @@ def _first_member(frames: Frames) -> Array:
     return out
 
 
-def _candidates(frames: Frames, root: Array, min_layers: int) -> list[tuple[list[int], int]]:
-    """Groups of sibling frames of one class with distinct instances, outer ones first.
-
-    Frames without a parent are siblings if their work belongs to one step.
-    """
-    groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-    nested = np.zeros(len(frames.rows) + 1, bool)
-    nested[frames.parent] = True
-    for k, (parent, cls) in enumerate(zip(frames.parent.tolist(), frames.cls.tolist(), strict=True)):
-        groups[(parent, cls, -1 if parent >= 0 else int(root[k]))].append(k)
-    out = []
-    for (parent, _, _), members in groups.items():
-        instances = frames.instance[members]
-        distinct = len(set(instances.tolist()))
-        least = 2 if nested[members].any() else min_layers
-        if distinct >= least and distinct == len(members):
-            out.append((members, parent))
-    return sorted(out, key=lambda item: (_level(frames, item[0][0]), item[0][0]))
-
-
-def _level(frames: Frames, frame: int) -> int:
-    level = 0
-    while frames.parent[frame] >= 0:
-        frame, level = int(frames.parent[frame]), level + 1
-    return level
-
-
 def _stacks(
-    module: tir.Module, frames: Frames, accepted: list[list[int]], evidence: Evidence
+    module: tir.Module, frames: Frames, accepted: list[Candidate], evidence: Evidence
 ) -> tuple[list[Stack], list[Ints]]:
     """A stack for each accepted group: rows by launch, layers in order of their calls; and the frames of its layers."""
     place = np.full((len(frames.rows) + 1, 2), -1, np.int64)
-    for group, members in enumerate(accepted):
-        for layer, member in enumerate(members):
-            place[member] = group, layer
+    for group, one in enumerate(accepted):
+        place[one.members, 0], place[one.members, 1] = group, one.layer
     found = np.full((len(frames.work), 2), -1, np.int64)
     for level in frames.chain[::-1]:
         mine = place[level]
         found = np.where(mine[:, :1] >= 0, mine, found)
     out, homes = [], []
-    for members, chosen in zip(accepted, split(found[:, 0], len(accepted)), strict=True):
+    for one, chosen in zip(accepted, split(found[:, 0], len(accepted)), strict=True):
         rows, layer = frames.work[chosen], found[chosen, 1]
         used, order = np.unique(layer, return_inverse=True)
-        homes.append(np.array(members, np.int64)[used])
+        first = np.unique(one.layer, return_index=True)[1]
+        homes.append(np.array(one.members, np.int64)[first][used])
         out.append(
             Stack(
                 lane=_busiest(module, rows),
@@ -210,7 +175,7 @@ def _stacks(
                 rows=rows,
                 layer=order.astype(np.int64),
                 start=START,
-                title=frames.classes[int(frames.cls[members[0]])],
+                title=frames.classes[one.cls],
             )
         )
     return out, homes

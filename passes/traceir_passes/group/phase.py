@@ -9,14 +9,14 @@ import attrs
 import numpy as np
 
 from traceir.ir import Array, Ints
+from traceir_passes.group.borders import NORM_LETTERS, Allowed, grammar
 from traceir_passes.group.similarity import aligned_cut
-from traceir_passes.group.tokens import IS_CORE, NORMS, LaneWork, heavies
+from traceir_passes.group.tokens import IS_CORE, LaneWork, heavies
 
 MOST_VARIANTS = 4
 """Bodies of a run that are looked at: layers have few kinds."""
 MOST_LOST = 3
 """Tokens that a body may lack to count as one that lost some; a variant of a layer differs by more."""
-_NORMS = bytes(sorted(map(ord, NORMS)))
 
 
 @attrs.frozen(eq=False)
@@ -69,11 +69,12 @@ class Courses:
         variants = self._bodies(at)
         begin, end, text = int(at[0]), int(at[-1]), self.work.text
         low = max(first, begin - len(variants[0]))
-        base = low - 1 if first else 0
+        inside = first > 0 or begin > 2 * len(variants[0]) + 1  # too far in for the lane's start to cut its first layer
+        base = low - 1 if inside else 0
         high = min(len(text), end + 2 * max(len(body) for body in variants) + 1)
         names = self.work.names[base:high]
         spots = at - base
-        bounds = low - base if first else 0, min(stop, high) - base
+        bounds = low - base if inside else 0, min(stop, high) - base
         key = (text[base:high], names.tobytes(), spots.tobytes(), *bounds)
         if key not in self._known:
             self._known[key] = Course(key[0], names, tuple(spots.tolist()), *bounds, variants)
@@ -114,22 +115,6 @@ class Layout:
     starts: tuple[int, ...]
     cut_first: bool
     cut_last: bool
-
-
-@attrs.frozen
-class Allowed:
-    """Offsets in the template at which a layer may begin: `low` … `high`, by exact names only up to `named`.
-
-    With `cut` the run begins at the window's start, and not where layers do by their own order: the window may have cut
-    the first one anywhere, so `low` says little. With `altered` the order of core roles alone would also allow the norm
-    before the input projection: the first layer may have a copy more, or what precedes it may look like a layer's end.
-    """
-
-    low: int
-    high: int
-    named: int
-    cut: bool = False
-    altered: bool = False
 
 
 def allowed(run: Course, *, damage: bool = False) -> Allowed | None:
@@ -176,7 +161,9 @@ def _may_begin(template: bytes, offset: int) -> bool:
     core = [k for k in range(len(template)) if IS_CORE[template[k]]]
     after = next((k for k in core if k >= offset), core[0])
     before = [k for k in core if k < after]
-    return template[after] in _NORMS or (template[after] in b"g" and template[(before or core)[-1]] in _NORMS)
+    return template[after] in NORM_LETTERS or (
+        template[after] in b"g" and template[(before or core)[-1]] in NORM_LETTERS
+    )
 
 
 def _allowed_by_core(run: Course) -> Allowed | None:
@@ -195,8 +182,10 @@ def _allowed_by_core(run: Course) -> Allowed | None:
 
 
 def _core_of(text: bytes) -> bytes:
+    """The core tokens without embeddings: inside a run these are position biases, which only a first layer makes."""
     letters = np.frombuffer(text, np.uint8)
-    return letters[IS_CORE[letters]].tobytes()
+    kept: Array = letters[IS_CORE[letters] & (letters != ord("E"))]
+    return kept.tobytes()
 
 
 def _common(left: bytes, right: bytes) -> int:
@@ -240,42 +229,6 @@ def _anchored(text: bytes, template: bytes, band: int = 8) -> int:
     return reach
 
 
-def grammar(template: bytes) -> int:
-    """Where a layer begins if only its own order tells: at the norm before the input projection.
-
-    Walking back from the next anchor over cache stores, rotary embeddings and per-head norms to the last gemm,
-    over the gemms beside it, to the first of the norms before them; from gemms that a cache store or a rotary embedding
-    precedes (what latent attention expands for the attention alone) on to the gemms before. Without a norm, to the
-    first of the gemms.
-    """
-    first, k = None, len(template) - 1
-    while True:
-        while k > 0 and template[k] not in b"g":
-            k -= 1
-        while k > 1 and (template[k - 1] in b"g" or not IS_CORE[template[k - 1]]):
-            k -= 1
-        gemm = next((j for j in range(k, len(template)) if template[j] in b"g"), k)
-        first = gemm if first is None else first
-        before = gemm - 1
-        if before <= 0 or template[before] not in b"pk":
-            break
-        k = before
-    norm = k - 1
-    if norm <= 0 or template[norm] not in _NORMS:
-        return first
-    while norm > 1 and (template[norm - 1] in _NORMS or _in_chain(template, norm - 1)):
-        norm -= 1
-    return norm
-
-
-def _in_chain(template: bytes, k: int) -> bool:
-    """Whether a loose token stands between two kernels of an eager norm."""
-    j = k
-    while j > 0 and not IS_CORE[template[j]] and k - j < 3:
-        j -= 1
-    return j > 0 and not IS_CORE[template[k]] and template[j] in _NORMS
-
-
 def damaged(run: Course) -> bool:
     """Whether an inner body is a frequent one that lost kernels: then the first and the last may have lost some too."""
     bodies = {run.text[a:b] for a, b in itertools.pairwise(run.at)}
@@ -286,73 +239,6 @@ def _lost_some(body: bytes, whole: bytes) -> bool:
     """Whether a body is another one without a few of its tokens."""
     rest = iter(whole)
     return 0 < len(whole) - len(body) <= MOST_LOST and all(letter in rest for letter in body)
-
-
-def choose(template: bytes, ranges: list[Allowed | None], *, damage: bool) -> tuple[int, bool]:
-    """The offset at which all runs with this template begin their layers, and whether that is a guess.
-
-    The offsets that most runs allow are kept, and of these the ones that exact names allow, if any. Among them the
-    norm before the input projection begins the layer, else the first norm, else the earliest of all; but no layer
-    begins with a reduction, which completes the gemm before it. Runs that the window may cut count only if there are
-    no others. A kernel that is lost at an end of a run can only
-    take offsets away from what the run allows; so with `damage` those count that more than half of the runs allow, and
-    names decide nothing, since what repeats before the run may be a layer that was not recognised.
-    """
-    known = [found for found in ranges if found is not None]
-    if not damage:
-        known = [found for found in known if not found.cut] or known
-    counts = _votes(template, [(found.low, found.high) for found in known])
-    if not known or counts.max() == 0:
-        return grammar(template), True
-    possible = np.flatnonzero(counts == counts.max())
-    if damage and 2 * counts.max() > len(known):
-        possible = np.flatnonzero(2 * counts > len(known))
-    named = _votes(template, [(found.low, found.named) for found in known])[possible]
-    if named.max() == len(known) and not damage:
-        possible = possible[named == len(known)]
-    options = possible.tolist()
-    norms = [offset for offset in options if template[offset] in _NORMS]
-    if norms:
-        proper = grammar(template)
-        start = _with_cast(template, proper if proper in norms else norms[0], options)
-        return start, start != options[0] or any(found.altered for found in known)
-    start = _past_reduction(template, options[0])
-    return start, start != options[0] or any(found.altered for found in known)
-
-
-def _votes(template: bytes, ranges: list[tuple[int, int]]) -> Ints:
-    """How many ranges hold each offset of the template."""
-    votes = np.zeros(len(template) + 2, np.int64)
-    for low, high in ranges:
-        votes[low] += 1
-        votes[high + 1] -= 1
-    return np.cumsum(votes)[: len(template)]
-
-
-def _past_reduction(template: bytes, offset: int) -> int:
-    """The offset after a reduction and its staging copies that stand there, else the offset itself."""
-    k = offset
-    while k < len(template) and template[k] in b"1":
-        k += 1
-    if k == len(template) or template[k] not in b"RX":
-        return offset
-    k += 1
-    while k < len(template) and template[k] in b"1":
-        k += 1
-    return k if k < len(template) else offset
-
-
-def _with_cast(template: bytes, norm: int, possible: list[int]) -> int:
-    """The start of an eager norm: a cast right before it belongs to it when every such norm has one."""
-    firsts = [
-        k
-        for k, letter in enumerate(template)
-        if letter in _NORMS and not (template[k - 1] in _NORMS or _in_chain(template, k - 1))
-    ]
-    chained = norm + 1 < len(template) and any(letter in _NORMS for letter in template[norm + 1 : norm + 4])
-    if chained and norm - 1 in possible and len(firsts) > 1 and all(template[k - 1] in b"y" for k in firsts):
-        return norm - 1
-    return norm
 
 
 def lay(run: Course, offset: int, memo: dict[tuple[bytes, bytes, int], int]) -> Layout:

@@ -9,12 +9,14 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints
+from traceir_passes.group.ranges import range_cuts
+from traceir_passes.group.similarity import periods
 from traceir_passes.group.stack import Stack, joined
 from traceir_passes.group.tokens import LaneWork
 
 
-def stretch_cuts(module: tir.Module, work: LaneWork, step: Array) -> Ints:
-    """Lane positions that no layer crosses beside the separators: step marks and replays that hold whole layers.
+def stretch_cuts(module: tir.Module, work: LaneWork, step: Array, passes: list[Array]) -> Ints:
+    """Lane positions that no layer crosses beside the separators: steps, ranges of passes, replays of whole layers.
 
     A graph replay with several attention kernels is a forward pass of its own, so its borders are borders of
     layers; pieces with fewer (one graph between two attentions) are not.
@@ -28,7 +30,7 @@ def stretch_cuts(module: tir.Module, work: LaneWork, step: Array) -> Ints:
     closed = is_graph & (count[work.launch] >= 3)
     owner = np.where(closed, work.launch, -1)
     replays = np.flatnonzero(owner[1:] != owner[:-1]) + 1
-    return np.union1d(changes, replays).astype(np.int64)
+    return np.unique(np.concatenate([changes, replays, range_cuts(work, passes)])).astype(np.int64)
 
 
 def chosen_stacks(ranked: Sequence[Sequence[Stack]], size: int, min_layers: int) -> tuple[list[Stack], list[str]]:
@@ -153,22 +155,33 @@ def _extremes(values: Array, stacks: list[Stack]) -> tuple[list[int], list[int]]
 
 
 def replay_check(module: tir.Module, works: list[LaneWork], stacks: list[Stack]) -> list[Stack]:
-    """Stacks inside graph replays, checked: replays that begin with the same kernels hold equally many."""
+    """Stacks inside graph replays, checked: replays of one graph hold equally many kernels.
+
+    Which graph a launch replays is not recorded. Replays with as many layers are of one graph, or of several that take
+    turns (a step may need two): then their sizes repeat; else those that begin with the same kernel are held together.
+    """
     is_graph = np.append(module.is_kind("rt.graph_launch"), False)
     launch = np.concatenate([np.empty(0, np.int64), *(work.launch for work in works)]).astype(np.int64)
+    begun = np.full(len(module) + 1, -1, np.int64)
+    for work in works[::-1]:
+        begun[work.launch[::-1]] = work.names[::-1]
     sizes = np.bincount(launch[is_graph[launch]], minlength=len(module) + 1)
-    groups: dict[tuple[int, str], list[int]] = {}
-    homes: list[int | None] = []
+    groups: dict[tuple[int, str], dict[int, list[int]]] = {}
     for number, (stack, first, last) in enumerate(zip(stacks, *_extremes(module.launch, stacks), strict=True)):
-        home = first if first == last and is_graph[first] else None
-        homes.append(home)
-        if home is not None:
-            groups.setdefault((stack.layers, stack.direction), []).append(number)
+        if first == last and is_graph[first]:
+            groups.setdefault((stack.layers, stack.direction), {}).setdefault(first, []).append(number)
     out = list(stacks)
-    for members in groups.values():
-        counts = {int(sizes[homes[number] or 0]) for number in members}
-        if len({homes[number] for number in members}) < 2:
-            continue
-        for number in members:
-            out[number] = attrs.evolve(out[number], checks={**out[number].checks, "replays": len(counts) == 1})
+    for homes in groups.values():
+        replays = sorted(homes)
+        counts = [int(sizes[home]) for home in replays]
+        turns = any(2 * period <= len(counts) for period in periods(counts))
+        known: dict[int, list[int]] = {}
+        for home, count in zip(replays, counts, strict=True):
+            known.setdefault(int(begun[home]), []).append(count)
+        for home in replays:
+            like = known[int(begun[home])]
+            if turns or len(like) > 1:
+                check = {"replays": turns or len(set(like)) == 1}
+                for number in homes[home]:
+                    out[number] = attrs.evolve(out[number], checks={**out[number].checks, **check})
     return out

@@ -9,6 +9,7 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints, Mask
+from traceir_passes.group.backward import LINKS
 from traceir_passes.group.stack import DIRECTIONS, EVIDENCE
 from traceir_passes.group.steps import PHASES
 
@@ -30,6 +31,7 @@ class StackReport:
     start_ns: int
     end_ns: int
     checks: str
+    guessed: bool
 
 
 @attrs.frozen
@@ -56,6 +58,20 @@ class LayerReport:
 
 
 @attrs.frozen
+class BackwardReport:
+    """What the threads of backward passes launched: kernels, and those whose forward op or its module is not known.
+
+    Times are sums of durations; the share is of that of all.
+    """
+
+    kernels: int
+    time_ns: int
+    unlinked: int
+    unlinked_time_ns: int
+    unlinked_share: float | None
+
+
+@attrs.frozen
 class GroupReport(tir.Report):
     """Steps and stacks of a module."""
 
@@ -64,9 +80,20 @@ class GroupReport(tir.Report):
     reason: str | None
     stacks: tuple[StackReport, ...]
     steps: tuple[StepReport, ...]
+    backward: BackwardReport | None
 
     def headline(self) -> Sequence[tir.Fact]:
-        """The layers, or why there are none."""
+        """The layers, or why there are none; and how much backward work has no module, if there is such work."""
+        return (*self._layers(), *self._unlinked())
+
+    def _unlinked(self) -> Sequence[tir.Fact]:
+        if self.backward is None:
+            return ()
+        note = f"{self.backward.unlinked} of {self.backward.kernels} kernels"
+        share = self.backward.unlinked_share
+        return (tir.Fact("backward work of no known module", share, "share", of="its kernel time", note=note),)
+
+    def _layers(self) -> Sequence[tir.Fact]:
         if not self.stacks:
             reason = (self.reason or "not asked for").replace("_", " ")
             return (tir.Fact("layers", "none", "text", note=reason),)
@@ -98,8 +125,20 @@ def build_report(module: tir.Module, *, events: bool) -> GroupReport:
     total = sum(stack.kernels for stack in stacks)
     confidence = sum(stack.confidence * stack.kernels for stack in stacks) / total if total else 0.0
     reason = module.text("group.reason")[0]
-    common = (evidence, round(confidence, 4), reason, stacks, steps)
+    common = (evidence, round(confidence, 4), reason, stacks, steps, _backward(module, kernel))
     return GroupDetail(*common, _layers(module)) if events else GroupReport(*common)
+
+
+def _backward(module: tir.Module, kernel: Mask) -> BackwardReport | None:
+    """The share of backward work without a module, or None if the trace tells of no backward pass."""
+    links = module["group.backward"]
+    mine = kernel & (links >= 0)
+    if not mine.any():
+        return None
+    lost = mine & (links == LINKS.index("unlinked"))
+    time, unlinked = (int(module["dur"][chosen].sum()) for chosen in (mine, lost))
+    share = round(unlinked / time, 6) if time else None
+    return BackwardReport(int(mine.sum()), time, int(lost.sum()), unlinked, share)
 
 
 def _steps(module: tir.Module, kernel: Mask) -> tuple[StepReport, ...]:
@@ -150,7 +189,7 @@ def _stacks(module: tir.Module) -> tuple[StackReport, ...]:
     directions = [DIRECTIONS[code] if code >= 0 else None for code in module["group.direction"][regions].tolist()]
     columns = {
         name: module[f"group.{name}"][regions].tolist()
-        for name in ("step", "lane", "partial", "evidence", "confidence", "kernels_per_layer")
+        for name in ("step", "lane", "partial", "guessed", "evidence", "confidence", "kernels_per_layer")
     }
     lanes = [lane.name for lane in module.lanes]
     return tuple(
@@ -168,6 +207,7 @@ def _stacks(module: tir.Module) -> tuple[StackReport, ...]:
             start_ns=int(first[k]),
             end_ns=int(last[k]),
             checks=checks[k] or "",
+            guessed=columns["guessed"][k],
         )
         for k in range(len(regions))
     )

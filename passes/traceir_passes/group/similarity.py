@@ -65,16 +65,19 @@ def common_lengths(left: bytes, right: bytes) -> list[int]:
     return out
 
 
-def clusters(counts: Mapping[bytes, int], likeness: Likeness, least: float) -> dict[bytes, bytes]:
+def clusters(
+    counts: Mapping[bytes, int], likeness: Likeness, least: float, ends: Mapping[bytes, int] | None = None
+) -> dict[bytes, bytes]:
     """For each distinct body, given with how often it occurs, the leader of its cluster.
 
     Leaders are taken in order of frequency: a body that is like no leader so far becomes one, up to MAX_LEADERS;
     then every body goes to its nearest leader, or leads itself alone. At last the most frequent body of each cluster
     leads it: a damaged body, which was like no leader, may have drawn its sound one to it. Bodies that begin with
-    different tokens never share a cluster. Cost: distinct bodies times MAX_LEADERS at most.
+    different tokens never share a cluster, nor do those that have no bit of `ends` (what may follow a body) in common.
+    Cost: distinct bodies times MAX_LEADERS at most.
     """
     order = sorted(counts, key=lambda body: -counts[body])
-    leaders = _Leaders(likeness, least, _letter_counts(order))
+    leaders = _Leaders(likeness, least, _letter_counts(order), np.array([(ends or {}).get(body, 1) for body in order]))
     for k, body in enumerate(order):
         if len(leaders.bodies) == MAX_LEADERS:
             break
@@ -100,6 +103,7 @@ class _Leaders:
     likeness: Likeness
     least: float
     letters: Array
+    ends: Array
     bodies: list[bytes] = attrs.field(factory=list)
     rows: list[int] = attrs.field(factory=list)
 
@@ -113,7 +117,9 @@ class _Leaders:
         theirs = self.letters[self.rows]
         common = 2 * np.minimum(theirs, self.letters[row]).sum(axis=1)
         total = theirs.sum(axis=1) + len(body)
-        inside = np.flatnonzero((common >= self.least * total) & (total > 0))
+        inside = np.flatnonzero(
+            (common >= self.least * total) & (total > 0) & (self.ends[self.rows] & self.ends[row] > 0)
+        )
         bound = common[inside] / total[inside]
         order = np.argsort(-bound, kind="stable")
         pairs = zip(inside[order].tolist(), bound[order].tolist(), strict=True)

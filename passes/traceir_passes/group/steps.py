@@ -200,12 +200,22 @@ def _separated(work: LaneWork, stacks: list[Stack]) -> list[tuple[int, int]]:
         if len(mine):
             begins.append(_first_of_group(mine))
     order = np.argsort(lasts, kind="stable")
-    out = []
+    out: list[tuple[int, int]] = []
     for k, begin in enumerate(begins):
         limit = begins[k + 1] if k + 1 < len(begins) else len(work)
         inside = order[slice(*np.searchsorted(lasts, [begin + 1, limit], sorter=order).tolist())]
-        ends = _between(samples, int(lasts[inside.max()]), limit) if len(inside) else samples[:0]
+        ends = _between(samples, int(lasts[inside.min()]), limit) if len(inside) else samples[:0]
         out.append((begin, int(ends[-1]) + 1 if len(ends) else limit))
+    return _with_towers(out, np.sort(firsts), samples)
+
+
+def _with_towers(steps: list[tuple[int, int]], firsts: Ints, samples: Ints) -> list[tuple[int, int]]:
+    """Steps with the towers before their embedding: stacks between what was sampled last and a step's beginning."""
+    out: list[tuple[int, int]] = []
+    for begin, end in steps:
+        sampled = _between(samples, -1, begin)
+        floor = max(int(sampled[-1]) + 1 if len(sampled) else 0, out[-1][1] if out else 0)
+        out.append((floor if len(samples) and len(_between(firsts, floor - 1, begin)) else begin, end))
     return out
 
 

@@ -190,3 +190,53 @@ def test_without_flows_the_device_tells(tmp_path: Path) -> None:
         (6, "forward", "modules"),
         (6, "backward", "device"),
     ]
+
+
+def _reported(module: tir.Module) -> Any:
+    manager = PassManager.parse("group")
+    return manager.reports(manager.run(module))["group"]
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_linked_backward_work_is_said_to_be_so(tmp_path: Path, checkpoint: bool) -> None:
+    """All of it belongs to forward ops, what is computed again too."""
+    writer = Training()
+    writer.step(6, checkpoint=checkpoint)
+    backward = _reported(writer.module(tmp_path)).backward
+    assert (backward.kernels, backward.unlinked, backward.unlinked_share) == (6 * (11 if checkpoint else 7), 0, 0)
+    assert backward.time_ns == 9000 * backward.kernels
+
+
+def test_backward_work_without_a_forward_op_is_counted(tmp_path: Path) -> None:
+    """A custom function has no number, and the op of the loss ran in no module; what the optimizer runs is neither."""
+    writer = Training()
+    writer.step(5)
+    writer.op("MyFunctionBackward", ("my_kernel_bwd", "my_other_kernel_bwd"), -1, 2)
+    loss = writer.op("aten::cross_entropy_loss", ("cross_entropy_fwd",), -1, 1)
+    writer.flow((loss, 1), (writer.op("CrossEntropyLossBackward0", ("cross_entropy_bwd",), -1, 2), 2))
+    report = _reported(writer.module(tmp_path))
+    assert (report.backward.kernels, report.backward.unlinked) == (5 * 7 + 3, 3)
+    assert report.backward.unlinked_time_ns == 27000
+    assert report.backward.unlinked_share == pytest.approx(3 / 38, abs=1e-6)
+    (fact,) = [fact for fact in report.headline() if "backward" in fact.label]
+    assert (fact.value, fact.unit, fact.note) == (report.backward.unlinked_share, "share", "3 of 38 kernels")
+
+
+def test_without_modules_only_the_forward_op_is_asked_for(tmp_path: Path) -> None:
+    """Nothing is said of modules where the trace has none."""
+    writer = Training()
+    writer.step(5)
+    writer.op("MyFunctionBackward", ("my_kernel_bwd",), -1, 2)
+    writer.rows = [row for row in writer.rows if row.get("cat") != "python_function"]
+    backward = _reported(writer.module(tmp_path)).backward
+    assert (backward.kernels, backward.unlinked) == (5 * 7 + 1, 1)
+
+
+def test_no_backward_pass_has_no_such_share(tmp_path: Path) -> None:
+    """Without flows nothing tells which thread runs a backward pass."""
+    writer = Training()
+    writer.step(5)
+    writer.rows = [row for row in writer.rows if row["ph"] == "X"]
+    report = _reported(writer.module(tmp_path))
+    assert report.backward is None
+    assert not [fact for fact in report.headline() if "backward" in fact.label]

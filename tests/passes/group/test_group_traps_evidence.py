@@ -236,7 +236,7 @@ def test_a_frame_on_another_thread_owns_nothing() -> None:
                 program.inside(f"nn.Module: Block_{layer}"),
             ):
                 program.play(DENSE[:5], layer)
-            with program.inside(f"nn.Module: Rest_{layer}"):
+            with program.inside("nn.Module: Rest_0"):
                 program.play(DENSE[5:])
     item = grouped(program.module(), by="modules")
     assert [stack.template for stack in report(item).stacks] == ["Block"]
@@ -378,3 +378,16 @@ def test_of_two_graphs_with_equal_counts_the_names_decide(tmp_path: Path) -> Non
     item, _, _ = joined(writer.module(tmp_path))
     texts = [item.text("capture.module")[row] for row in np.flatnonzero(item.work).tolist()]
     assert texts == ["Model_1"] * 2 + ["Model_0"] * 2
+
+
+def test_ranges_inside_of_layers_are_no_layers_again() -> None:
+    """The outermost ranges that repeat are the layers, though each holds three alike with an attention."""
+    program = Program()
+    for layer in range(4):
+        with program.inside(f"layer {layer}", "host.range"):
+            for part in range(3):
+                with program.inside(f"part {part}", "host.range"):
+                    program.play(DENSE, layer)
+    item = grouped(program.module(), by="annotations")
+    assert shape(item) == [(4, "annotations")]
+    assert found(item) == [program.layers]
