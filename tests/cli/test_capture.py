@@ -89,4 +89,4 @@ def test_a_text_that_holds_results_says_that_the_capture_did_nothing(
     text = str(tmp_path / "a.tir")
     assert main(["run", "-q", "--passes", "infer", "--emit", "tir", "-o", text, trace]) == 0
     assert main(["run", "--emit", "json", "--capture", taken, text]) == 0
-    assert "--capture and --roles did nothing; ask for passes with --passes." in capsys.readouterr().err
+    assert "--capture did nothing; ask for passes with --passes." in capsys.readouterr().err

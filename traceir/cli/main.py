@@ -98,7 +98,7 @@ def _run_arguments(one: argparse.ArgumentParser) -> None:
         "--passes", metavar="PIPELINE", help="the passes, as in 'group,overlap{versus=any}' (default: default)"
     )
     _role_table_argument(one)
-    _capture_argument(one)
+    _further_arguments(one)
     _emit_arguments(one)
 
 
@@ -106,13 +106,16 @@ def _print_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("input", metavar="INPUT", help="a trace file, or - for standard input")
     one.add_argument("--passes", metavar="PIPELINE", default="", help="passes to run first (default: none)")
     _role_table_argument(one)
-    _capture_argument(one)
+    _further_arguments(one)
     _emit_arguments(one)
 
 
-def _capture_argument(one: argparse.ArgumentParser) -> None:
+def _further_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--capture", metavar="FILE", help="a trace of the capture of a graph: gives its replays modules and shapes"
+    )
+    one.add_argument(
+        "--metrics", metavar="FILE", help="a kernel profiler's report (ncu --csv): what bounds each kernel"
     )
 
 

@@ -29,8 +29,8 @@ from traceir.text.words import id_value
 
 _OF_A_RUN = ("timing", "diff", "statistics", "remarks", "print_after", "instrument", "log")
 """The flags that ask for something of the passes as they run."""
-_CAPTURE = "capture"
-"""The pass that `--capture` runs, found by its word like any other, and the role of the input that it is given."""
+_FURTHER = ("capture", "metrics")
+"""The passes that flags of the same name run, found by their word like any other, each with the input so named."""
 _AROUND_MOST = 200
 """How many events --around prints unless --limit says otherwise: a page or two of statements."""
 
@@ -38,14 +38,14 @@ _AROUND_MOST = 200
 def execute(arguments: argparse.Namespace) -> int:
     """Run the command; the pipeline and the format are checked before the input is read."""
     outputs = ("output", arguments.output), ("log", arguments.log)
-    sources = arguments.input, arguments.capture, arguments.roles, *arguments.plugin
+    sources = arguments.input, arguments.capture, arguments.metrics, arguments.roles, *arguments.plugin
     check_outputs(sources, *outputs)
     common.style(arguments, sys.stdout)
     registry = common.registry(arguments)
     with common.aside():
         printer = _with_flags(common.printer(arguments.emit, registry), arguments)
         passes = arguments.passes if arguments.passes is not None else "default"
-        passes = _with_capture(with_roles(passes, arguments.roles, registry), arguments, registry)
+        passes = _with_inputs(with_roles(passes, arguments.roles, registry), arguments, registry)
         manager = _manager(arguments, passes, registry)
         check_outputs(sources, *outputs, *files(manager.instruments))
         module = common.read(arguments, registry)
@@ -54,8 +54,8 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.dump_pipeline:
         return _dump(arguments, manager, module)
     given = module
-    others = {} if arguments.capture is None else {_CAPTURE: common.read(arguments, registry, arguments.capture)}
-    inputs = _info(arguments.input, module), *(_info(arguments.capture, other) for other in others.values())
+    others = {word: common.read(arguments, registry, path) for word, path in _further(arguments).items()}
+    inputs = _info(arguments.input, module), *(_info(path, others[word]) for word, path in _further(arguments).items())
     with logged(arguments.log, manager.instruments):
         with common.aside():
             module = manager.run(given, PassContext(inputs=others))
@@ -86,19 +86,26 @@ def _info(path: str, module: Module) -> InputInfo:
     return InputInfo(path, module.source.frontend if module.source else "", len(module))
 
 
-def _with_capture(passes: str, arguments: argparse.Namespace, registry: Registry) -> str:
-    """The pipeline with the pass that joins a capture before all others, where one is given."""
-    if arguments.capture is None:
-        return passes
-    if not arguments.capture:
-        raise UsageError("The flag --capture names no file; leave it out, or name a trace.")
-    if arguments.capture != "-" and not Path(arguments.capture).exists():
-        raise InputError(f"The capture {arguments.capture} does not exist.")
-    if arguments.capture != "-" and same_file(arguments.capture, arguments.input):
-        raise UsageError(f"The capture is the input itself; a capture in the input is joined by the pass {_CAPTURE}.")
-    if any(item.name() == _CAPTURE for item in PassManager.parse(passes, registry=registry).passes):
-        return passes
-    return f"{_CAPTURE},{passes}" if passes else _CAPTURE
+def _further(arguments: argparse.Namespace) -> dict[str, str]:
+    """The further inputs that flags name."""
+    given = {word: getattr(arguments, word) for word in _FURTHER}
+    return {word: path for word, path in given.items() if path is not None}
+
+
+def _with_inputs(passes: str, arguments: argparse.Namespace, registry: Registry) -> str:
+    """The pipeline with the passes that join further inputs: a capture before all others, metrics behind them."""
+    for word, path in _further(arguments).items():
+        if not path:
+            raise UsageError(f"The flag --{word} names no file; leave it out, or name one.")
+        if path != "-" and not Path(path).exists():
+            raise InputError(f"The {word} {path} {'do' if word == 'metrics' else 'does'} not exist.")
+        if path != "-" and same_file(path, arguments.input):
+            mend = "a capture in the input is joined by the pass capture" if word == "capture" else "name another file"
+            raise UsageError(f"The {word} {'is' if word == 'capture' else 'are'} the input itself; {mend}.")
+        if not any(item.name() == word for item in PassManager.parse(passes, registry=registry).passes):
+            pair = (word, passes) if word == "capture" else (passes, word)
+            passes = ",".join(filter(None, pair))
+    return passes
 
 
 def _dump(arguments: argparse.Namespace, manager: PassManager, module: Module) -> int:
@@ -151,7 +158,8 @@ def _recorded_instead(arguments: argparse.Namespace, module: Module, registry: R
     if found is None:
         if module.passes:
             names = ", ".join(dict.fromkeys(record.name for record in module.passes))
-            idle = " --capture and --roles did nothing;" if arguments.capture or arguments.roles else ""
+            named = [f"--{word}" for word in (*_further(arguments), *(["roles"] if arguments.roles else []))]
+            idle = f" {_listed(named)} did nothing;" if named else ""
             common.note(arguments, f"The text holds the results of {names};{idle} ask for passes with --passes.")
         return _manager(arguments, "", registry) if module.passes else None
     common.note(arguments, f"This is a reproducer of: {found.get('error')}")
