@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 import numpy as np
 
@@ -10,20 +12,30 @@ from traceir.ir import Array, GroupedSpans, Ints, Mask, Spans
 KEYS = (
     "events", "time_ns", "start_ns", "end_ns", "span_ns", "busy_ns", "compute_ns", "comm_ns", "memory_ns", "fused_ns",
     "overlap_ns", "exposed_ns", "exposed_any_ns", "memory_exposed_ns", "fused_exposed_ns", "comm_meta_ns",
-    "idle_ns", "foreign_ns", "unknown_ns",
+    "idle_ns", "foreign_ns", "unknown_ns", "overlap_unknown_ns", "hidden_by_ns",
 )  # fmt: skip
 """The integer columns of an account, all in ns but `events`."""
+HIDER = "most_hidden_by"
+"""The column of an account that is a code of the string pool."""
 
 
 @attrs.frozen(eq=False)
 class Sets:
-    """The sets of one device: when it computed, communicated, copied, ran fused kernels, or did any of these."""
+    """The sets of one device: when it computed, communicated, copied, ran fused kernels, or did any of these.
+
+    `known` is the compute whose role somebody knows; `roles` is the compute by role, as (code of the string pool,
+    spans), of unknown ones too; none if the device does not communicate. `idle` is the time between the first start
+    and the last end, those of events without a length among them, in which nothing runs.
+    """
 
     compute: Spans
     comm: Spans
     memory: Spans
     fused: Spans
     work: Spans
+    idle: Spans
+    known: Spans
+    roles: Sequence[tuple[int, Spans]]
 
     @property
     def other(self) -> Spans:
@@ -31,12 +43,23 @@ class Sets:
         return self.compute | self.memory | self.fused
 
 
+def fits(start: Ints, end: Ints) -> bool:
+    """Whether a span from the first start to the last end, and the sum of all lengths, are 64 bit numbers."""
+    if not len(start):
+        return True
+    dur = end - start
+    # In two halves, since the sum itself may be too large.
+    total = (int((dur >> 32).sum()) << 32) + int((dur & 0xFFFFFFFF).sum())
+    return max(int(end.max()) - int(start.min()), total) < 1 << 63
+
+
 @attrs.frozen(eq=False)
 class Intervals:
-    """The work of one device as arrays of one length: times and class masks."""
+    """The work of one device as arrays of one length: times, roles (codes of the string pool) and class masks."""
 
     start: Ints
     end: Ints
+    role: Ints
     compute: Mask
     comm: Mask
     memory: Mask
@@ -44,28 +67,48 @@ class Intervals:
     unknown: Mask
     meta: Mask
 
+    @property
+    def fits(self) -> bool:
+        """Whether a span from the first start to the last end, and the sum of all durations, are 64 bit numbers."""
+        return fits(self.start, self.end)
+
     def sets(self) -> Sets:
-        """The union of each class."""
+        """The union of each class, and of each role of compute."""
 
         def union(chosen: Mask) -> Spans:
             return Spans.of(self.start[chosen], self.end[chosen])
 
+        work = Spans.of(self.start, self.end)
         return Sets(
             union(self.compute),
             union(self.comm),
             union(self.memory),
             union(self.fused),
-            Spans.of(self.start, self.end),
+            work,
+            work.gaps(int(self.start.min()), int(self.end.max())) if len(self.start) else work,
+            union(self.compute & ~self.unknown),
+            self._roles() if self.comm.any() else (),
         )
 
+    def _roles(self) -> list[tuple[int, Spans]]:
+        """Each role of compute in order of its code. O(n log n) for any number of roles."""
+        chosen = np.flatnonzero(self.compute)
+        order = chosen[np.argsort(self.role[chosen], kind="stable")]
+        codes, first = np.unique(self.role[order], return_index=True)
+        parts = np.split(order, first[1:]) if len(codes) else []
+        return [
+            (code, Spans.of(self.start[rows], self.end[rows])) for code, rows in zip(codes.tolist(), parts, strict=True)
+        ]
 
-def account(work: Intervals, device: Sets, group: Array, count: int) -> dict[str, Ints]:
-    """The account of each of `count` groups of one device's events, as int64 columns named in `KEYS`.
+
+def account(work: Intervals, device: Sets, group: Array, count: int) -> dict[str, Array]:
+    """The account of each of `count` groups of one device's events: int64 columns named in `KEYS`, and `HIDER`.
 
     A group's own events make its compute, communication, memory and fused sets; what hides its communication
     may belong to anybody on the device. Its span runs from its first start to its last end; `idle_ns` is the
     part of the span in which the device does nothing, `foreign_ns` that in which only others work. Groups
-    without events get zeros. O(n log n) whatever the number of groups.
+    without events get zeros. The hider is the role that runs longest beside a group's communication, -1 if none
+    does or its role is null. O(n log n) for each role, whatever the number of groups.
     """
 
     def union(chosen: Mask) -> GroupedSpans:
@@ -80,6 +123,7 @@ def account(work: Intervals, device: Sets, group: Array, count: int) -> dict[str
     idle = (last - first) - device.work.covered(first, last)
     total = np.zeros(count, np.int64)
     np.add.at(total, group, work.end - work.start)
+    hider, beside = _hiders(comm, device, count)
     return {
         "events": events,
         "time_ns": total,
@@ -100,7 +144,20 @@ def account(work: Intervals, device: Sets, group: Array, count: int) -> dict[str
         "idle_ns": idle,
         "foreign_ns": (last - first) - busy - idle,
         "unknown_ns": union(work.unknown).lengths,
+        "overlap_unknown_ns": overlap - comm.covered(device.known),
+        "hidden_by_ns": beside,
+        HIDER: hider,
     }
+
+
+def _hiders(comm: GroupedSpans, device: Sets, count: int) -> tuple[Array, Ints]:
+    """The role that runs longest beside each group's communication, the first of equals, and for how long."""
+    hider, best = np.full(count, -1, np.int32), np.zeros(count, np.int64)
+    for code, spans in device.roles if len(comm) else ():
+        beside = comm.covered(spans)
+        hider[beside > best] = code
+        best = np.maximum(best, beside)
+    return hider, best
 
 
 def _extents(work: Intervals, group: Array, count: int, used: Mask) -> tuple[Ints, Ints]:

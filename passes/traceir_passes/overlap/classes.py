@@ -7,6 +7,7 @@ from typing import Literal
 import attrs
 import numpy as np
 
+from traceir.errors import SchemaError
 from traceir.ir import Array, Mask, Module
 
 Fused = Literal["third", "compute", "comm"]
@@ -35,8 +36,11 @@ def classify(module: Module, fused: Fused) -> Work:
 
     Communication is what `infer` says is of that class or `collectives` gives a kind, unless it is fused with
     compute. Copies and memsets that `infer` does not place are memory, everything else is compute, since a
-    kernel that nobody knows certainly occupies the device. O(n).
+    kernel that nobody knows certainly occupies the device. SchemaError if a column of that name is none of events.
+    O(n).
     """
+    for name in ("infer.role", "infer.class", "coll.kind"):
+        _must_be_of_events(module, name)
     rows = np.flatnonzero(module.work)
     comm = module.is_in("infer.class", ["comm"])[rows]
     both = module.is_in("infer.class", ["fused"])[rows]
@@ -52,3 +56,17 @@ def classify(module: Module, fused: Fused) -> Work:
     unknown = compute & ((role < 0) | module.is_in("infer.role", ["unknown"])[rows])
     meta = comm & module.is_in("infer.role", ["comm-meta"])[rows]
     return Work(rows, module.device[rows], compute, comm, memory, both, unknown, meta)
+
+
+def has_column(module: Module, name: str, domain: str) -> bool:
+    """Whether a column is there and of the table in which `overlap` knows it; one of that name elsewhere is not it."""
+    return name in module and module.domain(name) == domain
+
+
+def _must_be_of_events(module: Module, name: str) -> None:
+    found = module.domain(name)
+    if found != "event":
+        raise SchemaError(
+            f"The column {name} belongs to {found}, and overlap needs it for events; rename that column, and the pass "
+            f"that writes {name} runs by itself."
+        )

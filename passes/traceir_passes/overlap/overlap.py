@@ -9,9 +9,10 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints
+from traceir_passes.overlap import build, lanes, scopes
+from traceir_passes.overlap import compat as others
 from traceir_passes.overlap import report as reports
-from traceir_passes.overlap import scopes
-from traceir_passes.overlap.account import KEYS
+from traceir_passes.overlap.account import HIDER, KEYS
 from traceir_passes.overlap.classes import Fused, Work, classify
 from traceir_passes.overlap.laws import broken
 
@@ -35,6 +36,8 @@ _DOCS = {
     "idle_ns": "The part of the span in which the device does nothing.",
     "foreign_ns": "The part of the span in which only work of other scopes runs.",
     "unknown_ns": "Union of the kernels of unknown role; a part of compute_ns.",
+    "overlap_unknown_ns": "Communication that only kernels of unknown role hide; a part of overlap_ns.",
+    "hidden_by_ns": "Communication beside which compute of the role that hides most of it runs.",
 }
 
 
@@ -51,11 +54,12 @@ _OTHER = "not communication, fused with compute"
 class Overlap(tir.Pass):
     """Split communication time into hidden and exposed.
 
-    Per device, and per step and layer where trees of them exist: exact unions of compute, communication,
-    memory and fused work, the communication that compute hides and the rest. Events belong to the step or
-    layer that the trees say (that of their launch), whatever the time they ran at; what hides them may belong
-    to anybody on the device. All times are integer ns; a ratio without communication is null. O(n log n) for
-    n events, whatever the number of steps and layers.
+    Per device, per step, layer, block and micro-batch where trees of them exist, and per collective: exact
+    unions of compute, communication, memory and fused work, the communication that compute hides and the rest.
+    Events belong to the region that the trees say (that of their launch), whatever the time they ran at; what
+    hides them may belong to anybody on the device. All times are integer ns; a ratio without communication is
+    null. A vendor's own analysis lanes are compared with, and other tools on request. O(n log n) for n events,
+    whatever the number of steps and layers.
     """
 
     versus: Literal["compute", "any"] = tir.option(
@@ -69,12 +73,21 @@ class Overlap(tir.Pass):
         0.05, help="Share of busy time of unknown role above which splits are unreliable: as much may be "
         "communication taken for compute."
     )  # fmt: skip
+    compat: tuple[others.Tool, ...] = tir.option(
+        (), help="Other tools whose figures to work out too, by their own definitions, with what explains the "
+        "difference; ours stay as they are. The file is read once more for it."
+    )  # fmt: skip
 
+    # What a comparison looks at besides (names, edges, the source's arguments) is noticed where one is asked for.
     reads = ("infer.role", "infer.class", "coll.kind", "id", "ts", "dur", "kind", "lane", "live")
-    uses = ("coll.instance", "coll.library", "tree.steps", "tree.layers", "group.mark_text")
+    uses = (
+        "coll.instance", "coll.library", "coll.event", "coll.group", "coll.bytes", "tree.steps", "tree.layers",
+        "tree.blocks", "tree.microbatches", "group.mark_text",
+    )  # fmt: skip
     writes = (
         tir.Annotation(
-            "overlap.exposed", dtype="i64", unit="ns", shown="sum", null=f"{_OTHER}, or removed",
+            "overlap.exposed", dtype="i64", unit="ns", shown="sum",
+            null=f"{_OTHER}, or removed",
             doc="Time of the event during which nothing of the device hides it; of concurrent events each has its own.",
         ),
         tir.Annotation(
@@ -86,38 +99,62 @@ class Overlap(tir.Pass):
             doc="What the row accounts for.",
         ),
         _table_column("device", "Device of the row.", unit="", null="the device has no number"),
-        _table_column("region", "Row of the tree's region table.", unit="", null="a device, or what no region owns"),
+        _table_column(
+            "region", "Row of the tree's region table, or of the table of collectives.", unit="",
+            null="a device, or what no region owns",
+        ),
         *(_table_column(key, _DOCS[key], unit="" if key == "events" else "ns") for key in KEYS),
+        tir.Annotation(
+            f"overlap.{HIDER}", "table:overlap", "str", doc="Role of the compute that hides most of the communication.",
+            null="no compute runs beside communication, or nobody knows its role",
+        ),
+        *lanes.WRITES,
+        *others.WRITES,
     )  # fmt: skip
 
     def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:
-        """Write the event columns and `table:overlap`; remark on unknown roles above the threshold."""
+        """Write the event columns and the tables; remark on unknown roles above the threshold."""
         work = classify(module, self.fused)
         found = scopes.devices(module, work)
         exposed, hider = self._events(module, found)
-        columns = scopes.table(module, found)
+        told = scopes.accountable(found)
+        columns = scopes.table(module, told)
         for key in ("device", "region"):
             columns[key] = np.where(columns[key] < 0, tir.NULL_I64, columns[key])
         module = module.with_columns({"overlap.exposed": exposed, "overlap.hidden_by": hider})
         module = module.with_table("overlap", {f"overlap.{key}": values for key, values in columns.items()})
-        return self._warn(module, work, context)
+        module = module.with_table(lanes.TABLE, lanes.table(told))
+        module = others.compared(module, work, self.compat)
+        return self._warn(self._too_wide(module, found, context), work, context)
 
     def _events(self, module: tir.Module, found: list[scopes.Device]) -> tuple[Ints, Array]:
         """The exposed part of each communication event, and the role that hid most of it."""
         exposed = np.full(len(module), tir.NULL_I64)
         hider = np.full(len(module), -1, np.int32)
-        role = module["infer.role"]
         for device in found:
             comm = device.rows[device.work.comm]
             starts, ends = device.work.start[device.work.comm], device.work.end[device.work.comm]
             hiding = device.sets.compute if self.versus == "compute" else device.sets.other
             exposed[comm] = ends - starts - hiding.covered(starts, ends)
             best = np.zeros(len(comm), np.int64)
-            for code, spans in _by_role(role[device.rows], device) if len(comm) else ():
+            for code, spans in device.sets.roles:
                 beside = spans.covered(starts, ends)
                 hider[comm] = np.where(beside > best, code, hider[comm])
                 best = np.maximum(best, beside)
         return exposed, hider
+
+    def _too_wide(self, module: tir.Module, found: list[scopes.Device], context: tir.PassContext) -> tir.Module:
+        """A finding where times of a device lie so far apart that there is no account of it."""
+        rows = [row for device in found if not device.work.fits for row in device.rows.tolist()]
+        if not rows:
+            return module
+        message = (
+            "Times of a device lie more than 2^63 ns apart (292 years), or its durations sum up to more, so it has no "
+            "account: look for a damaged time among them."
+        )
+        first = int(module["id"][rows[0]])
+        context.remark("overlap", message, event=first)
+        return module.with_health(tir.Finding("time_range", "warning", len(rows), message, first, ("overlap.devices",)))
 
     def _warn(self, module: tir.Module, work: Work, context: tir.PassContext) -> tir.Module:
         """A finding where more than `unknown_warn` of a device's busy time has no role, unless there is one already."""
@@ -139,19 +176,9 @@ class Overlap(tir.Pass):
         )
 
     def report(self, module: tir.Module) -> reports.OverlapReport:
-        """The accounts of devices, steps and layers, and what the communication consisted of."""
-        return reports.build(module, classify(module, self.fused), self.unknown_warn)
+        """The accounts of all scopes, what the communication consisted of, and the comparisons."""
+        return build.build(module, classify(module, self.fused), self.unknown_warn)
 
     def check(self, module: tir.Module) -> list[str]:
         """Conservation, to the ns: classes and idle make the span, hidden and exposed make the communication."""
         return broken(module)
-
-
-def _by_role(role: Array, device: scopes.Device) -> list[tuple[int, tir.Spans]]:
-    """The spans of each role of the device's compute, in order of the roles' codes; unknown ones hide nameless."""
-    compute = device.work.compute
-    out = []
-    for code in np.unique(role[compute]).tolist():
-        chosen = compute & (role == code)
-        out.append((code, tir.Spans.of(device.work.start[chosen], device.work.end[chosen])))
-    return out

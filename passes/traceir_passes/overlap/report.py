@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import attrs
-import numpy as np
 
 import traceir as tir
 from traceir import units
-from traceir.ir import Array, Module
-from traceir_passes.overlap import scopes
-from traceir_passes.overlap.account import KEYS
-from traceir_passes.overlap.classes import Work
+from traceir_passes.overlap.vendor import Difference
+
+_MOST: Final = 20
+"""Collectives on the page; JSON has them all."""
+_FIGURES: Final = {
+    "comm_ns": "communication", "overlap_ns": "hidden", "compute_ns": "compute", "busy_ns": "busy", "idle_ns": "idle",
+}  # fmt: skip
+"""The figures of a comparison on the page; JSON has more."""
 
 
 @attrs.frozen
 class Account:
-    """The account of a device, or of its events that a step or a layer owns; times in ns.
+    """The account of a device, or of its events that a region or a collective owns; times in ns.
 
-    `overlap_ratio` is overlap over communication, null without any. `unreliable` lists why the figures may be
-    wrong.
+    `overlap_ratio` is overlap over communication, null without any. `unknown_share` is the share of the busy time that
+    is of unknown role, null without any, and `overlap_unknown_ns` the part of the overlap that hangs on such work.
+    `hidden_by` is the role of compute that ran longest beside the communication, for `hidden_by_ns`. `unreliable` lists
+    why the figures may be wrong.
     """
 
     device: int | None
@@ -44,7 +49,11 @@ class Account:
     idle_ns: int
     foreign_ns: int
     unknown_ns: int
+    overlap_unknown_ns: int
+    hidden_by_ns: int
     overlap_ratio: float | None
+    unknown_share: float | None
+    hidden_by: str | None
     unreliable: tuple[str, ...]
 
 
@@ -78,6 +87,85 @@ class LayerAccount(Account):
 
 
 @attrs.frozen
+class BlockAccount(Account):
+    """A block (attention, mlp, moe) on one device; `index` and `name` are null for the work that no block owns.
+
+    `layer` is the name of the layer that it is in, null if it is in none.
+    """
+
+    layer: str | None
+    index: int | None
+    name: str | None
+
+
+@attrs.frozen
+class MicrobatchAccount(Account):
+    """A micro-batch on one device; `index` and `name` are null for the work that no micro-batch owns."""
+
+    index: int | None
+    name: str | None
+
+
+@attrs.frozen
+class CollectiveAccount:
+    """A collective on one device: `event` is the id of its first event. What the trace does not say is null.
+
+    Keys are those of `Account` without what a single collective has no use for, since there may be very many. Of a
+    kernel that fuses it with compute, `fused_ns` is its time and `comm_ns` is 0. `unknown_share` is the share of its
+    communication that only kernels of unknown role hide, null without any.
+    """
+
+    device: int | None
+    event: int | None
+    kind: str | None
+    library: str | None
+    group: str | None
+    bytes: int | None
+    start_ns: int
+    span_ns: int
+    comm_ns: int
+    fused_ns: int
+    overlap_ns: int
+    exposed_ns: int
+    exposed_any_ns: int
+    overlap_unknown_ns: int
+    hidden_by_ns: int
+    overlap_ratio: float | None
+    unknown_share: float | None
+    hidden_by: str | None
+
+
+@attrs.frozen
+class Reason:
+    """One reason for a difference: what is counted otherwise, how many events, and by how much that changes figures."""
+
+    reason: str
+    events: int
+    change: Mapping[str, int]
+
+
+@attrs.frozen
+class Comparison:
+    """What another tool says of all devices as one, beside what we say, by its own definitions; times in ns.
+
+    `ours`, `theirs` and `difference` have the same figures. `reasons` are applied one after the other, so that the
+    `change` of each adds up to the difference, to the ns. `reported` are the figures as the tool prints them, by its
+    own names; null where it prints NaN or stops.
+    """
+
+    tool: str
+    version: str
+    devices: int
+    ours: Mapping[str, int]
+    theirs: Mapping[str, int]
+    difference: Mapping[str, int]
+    ours_overlap_ratio: float | None
+    theirs_overlap_ratio: float | None
+    reasons: tuple[Reason, ...]
+    reported: Mapping[str, float | None]
+
+
+@attrs.frozen
 class Communication:
     """Communication of one kind on one device: `time_ns` sums durations, `union_ns` counts concurrent time once,
     `exposed_ns` is the part of the union during which the device does not compute."""
@@ -103,13 +191,22 @@ class Hider:
 
 @attrs.frozen
 class OverlapReport(tir.Report):
-    """Accounts of devices, steps and layers; the communication by role, kind and library; what hid it."""
+    """Accounts of all scopes; the communication by role, kind and library; what hid it; and comparisons.
+
+    `layer_blocks` are the accounts of blocks. `compat` compares with the tools that were asked for, `vendor` with the
+    analysis lanes that the trace has.
+    """
 
     devices: tuple[DeviceAccount, ...]
     steps: tuple[StepAccount, ...]
     layers: tuple[LayerAccount, ...]
     communication: tuple[Communication, ...]
     hidden_by: tuple[Hider, ...]
+    layer_blocks: tuple[BlockAccount, ...] = ()
+    microbatches: tuple[MicrobatchAccount, ...] = ()
+    collectives: tuple[CollectiveAccount, ...] = ()
+    compat: tuple[Comparison, ...] = ()
+    vendor: tuple[Difference, ...] = ()
 
     def headline(self) -> Sequence[tir.Fact]:
         """Busy time and communication of each device, or of the least and most exposed one of many."""
@@ -127,38 +224,12 @@ class OverlapReport(tir.Report):
         ]
 
     def blocks(self) -> Sequence[tir.Block]:
-        """A row per device where there are several, and communication by kind, where there is any."""
+        """The devices where there are several, comparisons, and communication by kind and by collective."""
         out = [_devices(self.devices)] if len(self.devices) > 1 else []
-        if not self.communication:
-            return out
-        rows = tuple(
-            (
-                "?" if item.device is None else str(item.device),
-                item.kind or item.role or "unknown",
-                item.library or "unknown",
-                str(item.count),
-                units.time(item.union_ns),
-                units.time(item.exposed_ns),
-            )
-            for item in sorted(self.communication, key=lambda item: -item.exposed_ns)
-        )
-        columns = ("device", "kind", "library", "count", "time (union)", "exposed")
-        return [*out, tir.Block("communication by kind", columns, rows, detail=True)]
-
-
-def build(module: Module, work: Work, unknown_warn: float) -> OverlapReport:
-    """The report of a module that `overlap` has run over."""
-    found = scopes.devices(module, work)
-    same = {device.number: _same_stream(module, device) for device in found}
-    rows, _ = _accounts(module, "device", unknown_warn)
-    whole = [DeviceAccount(*(*values, same[-1 if values[0] is None else values[0]])) for values in rows]
-    return OverlapReport(
-        tuple(whole),
-        tuple(_steps(module, unknown_warn)),
-        tuple(_layers(module, work, unknown_warn)),
-        tuple(item for device in found for item in _communication(module, device)),
-        tuple(item for device in found for item in _hiders(module, device)),
-    )
+        out += [_comparison(item) for item in self.compat]
+        out += [_vendor(self.vendor)] if self.vendor else []
+        out += [_communication(self.communication)] if self.communication else []
+        return [*out, *_collectives(self.collectives)]
 
 
 def _devices(devices: Sequence[DeviceAccount]) -> tir.Block:
@@ -171,139 +242,113 @@ def _devices(devices: Sequence[DeviceAccount]) -> tir.Block:
             units.time(item.comm_ns) if item.comm_ns else "none",
             f"{units.time(item.exposed_ns)} {units.share(item.exposed_ns, item.comm_ns)}" if item.comm_ns else "none",
             f"{units.time(item.idle_ns)} {units.share(item.idle_ns, item.span_ns)}",
+            units.share(item.unknown_ns, item.busy_ns),
         )
         for item in sorted(devices, key=lambda item: -item.exposed_ns)
     )
-    columns = ("device", "span", "busy, of span", "communication", "exposed, of it", "idle, of span")
+    columns = (
+        "device",
+        "span",
+        "busy, of span",
+        "communication",
+        "exposed, of it",
+        "idle, of span",
+        "unknown, of busy",
+    )
     return tir.Block("devices", columns, rows)
 
 
-def _accounts(module: Module, kind: str, unknown_warn: float) -> tuple[Iterator[tuple[Any, ...]], list[int | None]]:
-    """The rows of `table:overlap` of one scope as the fields of an `Account`, and their regions.
-
-    Built by columns, since a trace may have a hundred thousand layers.
-    """
-    chosen = np.flatnonzero(module["overlap.scope"] == scopes.SCOPES.index(kind))
-    column = {name: module[f"overlap.{name}"][chosen] for name in ("device", "region", *KEYS)}
-    comm = column["comm_ns"]
-    ratio = np.divide(column["overlap_ns"], comm, out=np.zeros(len(comm)), where=comm > 0)
-    doubtful = column["unknown_ns"] > unknown_warn * column["busy_ns"]
-    fields = [
-        _or_none(column["device"]),
-        *(column[name].tolist() for name in KEYS),
-        [value if known else None for value, known in zip(ratio.tolist(), (comm > 0).tolist(), strict=True)],
-        [("unknown_roles",) if doubt else () for doubt in doubtful.tolist()],
-    ]
-    return zip(*fields, strict=True), _or_none(column["region"])
-
-
-def _or_none(values: Array) -> list[int | None]:
-    return [None if value == tir.NULL_I64 else value for value in values.tolist()]
-
-
-def _steps(module: Module, unknown_warn: float) -> Iterator[StepAccount]:
-    marks = module.text("group.mark_text") if "group.mark_text" in module else None
-    for values, region in zip(*_accounts(module, "step", unknown_warn), strict=True):
-        if region is None:
-            yield StepAccount(*(*values, None, None))
-            continue
-        tree = module.tree("steps")
-        label = (marks[region] if marks else None) or tree.region_name(region)
-        yield StepAccount(*(*values, int(tree.regions["index"][region]), label))
-
-
-def _layers(module: Module, work: Work, unknown_warn: float) -> Iterator[LayerAccount]:
-    rows, regions = _accounts(module, "layer", unknown_warn)
-    if not module.has_tree("layers"):
-        yield from (LayerAccount(*(*values, None, None, None, None)) for values in rows)
-        return
-    tree = module.tree("layers")
-    stacks, number, names = (
-        tree.ancestor("stack").tolist(),
-        tree.regions["index"].tolist(),
-        tree.regions["name"].tolist(),
+def _communication(items: Sequence[Communication]) -> tir.Block:
+    """The communication of each kind and library, the most exposed first."""
+    rows = tuple(
+        (
+            "?" if item.device is None else str(item.device),
+            item.kind or item.role or "unknown",
+            item.library or "unknown",
+            str(item.count),
+            units.time(item.union_ns),
+            units.time(item.exposed_ns),
+        )
+        for item in sorted(items, key=lambda item: -item.exposed_ns)
     )
-    step_of = _step_of_layers(module, work)
-    for values, region in zip(rows, regions, strict=True):
-        if region is None:
-            yield LayerAccount(*(*values, None, None, None, None))
-            continue
-        stack = stacks[region]
-        place = step_of.get((values[0], region)), number[stack] if stack >= 0 else None, number[region]
-        yield LayerAccount(*(*values, *place, module.strings[names[region]]))
+    columns = ("device", "kind", "library", "count", "time (union)", "exposed")
+    return tir.Block("communication by kind", columns, rows, detail=True)
 
 
-def _step_of_layers(module: Module, work: Work) -> dict[tuple[int | None, int], int]:
-    """The index of the one step that all events of a layer on a device belong to; layers of several are left out."""
-    if not module.has_tree("steps"):
-        return {}
-    layer, step = (module.tree(name).at(kind)[work.rows] for name, kind in (("layers", "layer"), ("steps", "step")))
-    inside = np.flatnonzero(layer >= 0)
-    if not len(inside):
-        return {}
-    order = inside[np.lexsort((layer[inside], work.device[inside]))]
-    device, region = work.device[order], layer[order]
-    begins = np.flatnonzero(np.append(True, (device[1:] != device[:-1]) | (region[1:] != region[:-1])))
-    least, most = np.minimum.reduceat(step[order], begins), np.maximum.reduceat(step[order], begins)
-    index = module.tree("steps").regions["index"]
-    one = begins[(least == most) & (least >= 0)]
-    return {
-        (None if number < 0 else number, own): owner
-        for number, own, owner in zip(
-            device[one].tolist(), region[one].tolist(), index[step[order[one]]].tolist(), strict=True
+def _collectives(items: Sequence[CollectiveAccount]) -> Iterator[tir.Block]:
+    """The collectives that compute hides in part, the most exposed first; none where it hides nothing."""
+    shown = sorted((item for item in items if item.overlap_ns), key=lambda item: -item.exposed_ns)
+    if not shown:
+        return
+    rows = tuple(
+        (
+            "unknown" if item.event is None else f"%{item.event}",
+            item.kind or "unknown",
+            units.time(item.comm_ns),
+            f"{units.time(item.exposed_ns)} {units.share(item.exposed_ns, item.comm_ns)}",
+            units.time(item.exposed_any_ns),
+            f"{item.hidden_by or 'unknown'} {units.time(item.hidden_by_ns)}",
+            units.share(item.overlap_unknown_ns, item.comm_ns),
         )
-    }
+        for item in shown[:_MOST]
+    )
+    columns = ("collective", "kind", "time", "exposed, of it", "beside nothing", "hidden most by", "by unknown roles")
+    more = len(shown) - len(rows)
+    note = f"and {more} more, in JSON" if more else ""
+    yield tir.Block("collectives partly hidden, the most exposed first", columns, rows, note, detail=True)
 
 
-def _same_stream(module: Module, device: scopes.Device) -> bool | None:
-    lane = module["lane"][device.rows]
-    talking, computing = np.unique(lane[device.work.comm]), np.unique(lane[device.work.compute])
-    if not len(talking):
-        return None
-    return len(talking) == 1 and set(talking.tolist()) == set(computing.tolist())
+def _comparison(item: Comparison) -> tir.Block:
+    """The figures side by side, and the reasons for their differences with what each changes, the weightiest first."""
+
+    def figures(name: str, given: Mapping[str, int], ratio: float | None, none: str) -> tuple[str, ...]:
+        said = none if ratio is None else f"hidden {units.share(ratio, 1)} of communication"
+        return (name, *(units.time(given[key]) for key in _FIGURES), said)
+
+    stops = all(value is None for value in item.reported.values())
+    none = "no communication, so no ratio"
+
+    def weight(one: Reason) -> int:
+        return -max(abs(one.change[key]) for key in _FIGURES)
+
+    rows = [
+        figures("ours", item.ours, item.ours_overlap_ratio, none),
+        figures(item.tool, item.theirs, item.theirs_overlap_ratio, f"{item.tool} stops" if stops else none),
+        *(
+            (
+                f"{units.count(one.events)} event{'' if one.events == 1 else 's'}",
+                *(_signed(one.change[key]) for key in _FIGURES),
+                one.reason,
+            )
+            for one in sorted(item.reasons, key=weight)
+        ),
+    ]
+    several = "" if item.devices < 2 else f", {item.devices} devices as one"
+    columns = ("", *_FIGURES.values(), "because of")
+    return tir.Block(f"compared with {item.tool} {item.version}{several}", columns, tuple(rows))
 
 
-def _communication(module: Module, device: scopes.Device) -> Iterator[Communication]:
-    """The communication of a device by role, kind and library, in order of first appearance."""
-    rows = device.rows[device.work.comm]
-    roles, kinds, libraries = module["infer.role"][rows], module["coll.kind"][rows], _libraries(module, rows)
-    keys = np.stack([roles, kinds, libraries]).astype(np.int64)
-    _, first, group = np.unique(keys, axis=1, return_index=True, return_inverse=True)
-    named = module.annotations["coll.kind"].annotation.values
-    starts, ends = module["ts"][rows], module.end[rows]
-    for which in np.argsort(first, kind="stable").tolist():
-        chosen, example = group.ravel() == which, int(first[which])
-        spans = tir.Spans.of(starts[chosen], ends[chosen])
-        yield Communication(
-            device=None if device.number < 0 else device.number,
-            role=_text(module, roles[example]),
-            kind=None if kinds[example] < 0 else named[kinds[example]],
-            library=_text(module, libraries[example]),
-            count=int(chosen.sum()),
-            time_ns=int((ends - starts)[chosen].sum()),
-            union_ns=spans.length,
-            exposed_ns=(spans - device.sets.compute).length,
+def _signed(ns: int) -> str:
+    """A change: with its sign, or `0` for none."""
+    return "0" if not ns else units.time(ns) if ns < 0 else f"+{units.time(ns)}"
+
+
+def _vendor(items: Sequence[Difference]) -> tir.Block:
+    """The vendor's figures beside ours."""
+    rows = tuple(
+        (
+            "?" if item.device is None else str(item.device),
+            item.cls.replace("_", " "),
+            units.time(item.vendor_ns),
+            *(
+                "unknown" if ns is None else units.time(ns)
+                for ns in (item.ours_ns, item.only_vendor_ns, item.only_ours_ns)
+            ),
         )
-
-
-def _libraries(module: Module, rows: Array) -> Array:
-    """The library of each row's collective, as a code of the string pool; -1 where it is not known."""
-    if "coll.library" not in module or "coll.instance" not in module:
-        return np.full(len(rows), -1, np.int64)
-    return np.append(module["coll.library"], -1)[module["coll.instance"][rows]]
-
-
-def _hiders(module: Module, device: scopes.Device) -> Iterator[Hider]:
-    role, compute = module["infer.role"][device.rows], device.work.compute
-    for code in np.unique(role[compute]).tolist() if len(device.sets.comm) else ():
-        chosen = compute & (role == code)
-        spans = tir.Spans.of(device.work.start[chosen], device.work.end[chosen])
-        if beside := (spans & device.sets.comm).length:
-            yield Hider(None if device.number < 0 else device.number, _text(module, code), beside)
-
-
-def _text(module: Module, code: int) -> str | None:
-    return None if code < 0 else module.strings[code]
+        for item in items
+    )
+    columns = ("device", "class", "vendor", "ours", "only vendor", "only ours")
+    return tir.Block("the vendor's overlap analysis, and ours by its definitions", columns, rows)
 
 
 def _exposed_share(device: DeviceAccount) -> float:
@@ -318,8 +363,11 @@ def _facts(device: DeviceAccount, tag: str) -> Iterator[tir.Fact]:
         yield tir.Fact(f"communication{tag}", "none", "ns")
     else:
         yield tir.Fact(f"communication{tag}", device.comm_ns, "ns", of="busy", whole=device.busy_ns)
-        note = "same stream as the compute, so it cannot hide" if device.same_stream else ", ".join(device.unreliable)
-        yield tir.Fact(f"exposed{tag}", device.exposed_ns, "ns", "communication", note, device.comm_ns)
+        notes = ["same stream as the compute, so it cannot hide"] if device.same_stream else []
+        if device.unknown_ns:
+            notes.append(f"{units.share(device.unknown_ns, device.busy_ns)} of busy is of unknown role")
+        notes += ["unreliable"] if device.unreliable else []
+        yield tir.Fact(f"exposed{tag}", device.exposed_ns, "ns", "communication", "; ".join(notes), device.comm_ns)
     if device.fused_ns:
         yield tir.Fact(f"fused communication{tag}", device.fused_ns, "ns", of="busy", whole=device.busy_ns)
     yield tir.Fact(f"idle{tag}", device.idle_ns, "ns", of="span", whole=device.span_ns)

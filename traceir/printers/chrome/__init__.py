@@ -30,7 +30,7 @@ class Chrome(Printer):
     prints_parts: ClassVar[bool] = True
     add: tuple[Sort, ...] = tir.option(
         SORTS, help="What is added as lanes: regions of all trees, ops by label, collectives, the split of device "
-        "time, gaps; nothing for an empty list."
+        "time, gaps, lanes of other passes; nothing for an empty list."
     )  # fmt: skip
     min_gap: tir.Duration = tir.option(
         1000, help="Gaps up to this long are not shown: traces of whole microseconds are full of gaps of 1 us."

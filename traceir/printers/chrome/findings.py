@@ -8,13 +8,16 @@ from typing import Any, Literal, get_args
 import attrs
 import numpy as np
 
-from traceir.ir import Ints, Mask, Module, Spans
+from traceir.ir import Ints, Mask, Module
+from traceir.printers.chrome.lanes import lane_tracks
 from traceir.printers.chrome.regions import tree_tracks
 from traceir.printers.chrome.tracks import Arrow, Track
 from traceir.printers.chrome.values import fresh, shown, values_of
 
-Sort = Literal["trees", "labels", "collectives", "overlap", "gaps"]
+Sort = Literal["trees", "labels", "collectives", "overlap", "gaps", "lanes"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
+_SPLIT = ("overlap",)
+"""The pass whose lanes are the split of the device's time; those of all others are of the sort `lanes`."""
 
 
 @attrs.frozen(eq=False)
@@ -29,6 +32,7 @@ def find(module: Module, wanted: Sequence[Sort], min_gap: int) -> Found:
     """All tracks of the wanted sorts for which the module has fresh columns. O(n log n)."""
     tracks = list(tree_tracks(module)) if "trees" in wanted else []
     arrows: list[Arrow] = []
+    split = list(lane_tracks(module, _SPLIT, (), min_gap)) if "overlap" in wanted else []
     for device in module.devices:
         chosen = module.work & (module.device == device)
         if not chosen.any():
@@ -39,12 +43,14 @@ def find(module: Module, wanted: Sequence[Sort], min_gap: int) -> Found:
         if "collectives" in wanted:
             tracks += _collectives(module, chosen, label)
         if "overlap" in wanted:
-            tracks += _accounts(module, chosen, label, min_gap)
+            tracks += [track for track in split if track.device == label]
         if "gaps" in wanted:
             gaps = _gaps(module, device, label, min_gap)
             if gaps is not None:
                 arrows += _blames(module, gaps[1], len(tracks))
                 tracks.append(gaps[0])
+    if "lanes" in wanted:
+        tracks += lane_tracks(module, None, _SPLIT, min_gap)
     return Found(*_in_order(tracks, arrows))
 
 
@@ -106,46 +112,6 @@ def _collectives(module: Module, chosen: Mask, device: int | None) -> Iterator[T
             if value >= 0:
                 one["exposed_ns"] = value
     yield Track(f"{_place(device)} collectives", module["ts"][rows], module.end[rows], names, args, device)
-
-
-def _accounts(module: Module, chosen: Mask, device: int | None, min_gap: int) -> Iterator[Track]:
-    """Computing, communication, communication not overlapped by compute, and nothing at all: exact unions.
-
-    They are shown if `overlap` ran, by its rules: a fused kernel is neither, work of unknown role computes. What is
-    parted by `min_gap` or less is one slice, whose `exact_ns` is the time without these gaps.
-    """
-    if "table:overlap" not in module.tables or not fresh(module, "infer.class", "coll.kind", "overlap.scope"):
-        return
-    fused = module.is_in("infer.class", ["fused"])
-    comm = module.is_in("infer.class", ["comm"]) | ((module["coll.kind"] >= 0) & ~fused)
-    memory = module.is_in("infer.class", ["memory"]) & ~comm
-    memory |= (module["infer.class"] < 0) & module.is_kind("dev.memcpy", "dev.memset") & ~comm
-
-    def union(mask: Mask) -> Spans:
-        return Spans.of(module["ts"][chosen & mask], module.end[chosen & mask])
-
-    computing, communicating = union(~(comm | fused | memory)), union(comm)
-    busy = union(np.ones(len(module), bool))
-    free = busy.gaps(int(busy.starts[0]), int(busy.ends[-1])) if len(busy) else busy
-    long = free.ends - free.starts > min_gap
-    free = Spans(free.starts[long], free.ends[long])
-    for name, title, spans in (
-        ("computing", "computing", computing),
-        ("communication", "communication", communicating),
-        ("not overlapped", "communication not overlapped", communicating - computing),
-        ("copies", "copies and memsets", union(memory)),
-        ("free", "free", free),
-    ):
-        yield _joined(f"{_place(device)} {name}", title, spans, 0 if name == "free" else min_gap, device)
-
-
-def _joined(name: str, title: str, spans: Spans, min_gap: int, device: int | None) -> Track:
-    """A track of spans, those that lie closer than `min_gap` joined, with the exact time of each."""
-    first = np.flatnonzero(np.append(True, spans.starts[1:] - spans.ends[:-1] > min_gap)[: len(spans)])
-    last = np.append(first[1:] - 1, len(spans) - 1)[: len(first)]
-    exact = np.add.reduceat(spans.ends - spans.starts, first) if len(first) else first
-    args = [{"exact_ns": value} for value in exact.tolist()]
-    return Track(name, spans.starts[first], spans.ends[last], [title] * len(first), args, device)
 
 
 def _gaps(module: Module, device: int, label: int | None, min_gap: int) -> tuple[Track, Ints] | None:
