@@ -67,7 +67,7 @@ def kernel(name: str, ts: int, correlation: int) -> dict[str, Any]:
 
 def told(module: tir.Module) -> list[tuple[str | None, str | None, str | None]]:
     """Role, size and type of each kernel."""
-    found = tir.PassManager.parse("infer").run(module)
+    found = tir.PassManager.parse("infer{operands=true}").run(module)
     columns = (found.text(f"infer.{word}") for word in ("role", "shape", "dtype"))
     return [row for row, work in zip(zip(*columns, strict=True), found.work, strict=True) if work]
 
@@ -136,7 +136,7 @@ def test_replayed_products_have_the_size_of_the_captured_call(tmp_path: Path) ->
 
 def test_sizes_of_a_real_model(load_shared: Any) -> None:
     """A decoder whose layers have four products: the sizes are those of its configuration."""
-    found = tir.PassManager.parse("infer").run(load_shared("sgl_pd"))
+    found = tir.PassManager.parse("infer{operands=true}").run(load_shared("sgl_pd"))
     sizes = {text for text in found.text("infer.shape") if text is not None}
     tokens = {size.split("x")[0] for size in sizes}
     assert len(tokens) == 2, "the prompt's, and the rows that give logits"

@@ -29,8 +29,8 @@ class Infer(tir.Pass):
     module classes around it; for the kernels of a graph those of its capture, if the pass `capture` ran before.
     Neighbours decide last: the steps of an unfused RMSNorm are norm only in their order within a few kernels.
     What nothing tells stays `unknown`, and its share of kernel time is always reported. What a name states of its
-    library, types and tile becomes attributes, null where it does not say; the size of a product is from the operator
-    that launched it.
+    library, types and tile becomes attributes, null where it does not say; the size of a product is from its
+    capture, or with `operands` from the operator that launched it.
     O(events + names × rules).
     """
 
@@ -39,6 +39,11 @@ class Infer(tir.Pass):
         8,
         least=1,
         help="kernels within which pow, mean and rsqrt make a norm; with casts and a scale it has six to eight",
+    )
+    operands: bool = tir.option(
+        False,
+        help="ask the operators that launched products for sizes and types; their arguments are then read from the "
+        "input again, which takes as long as a second reading if it is compressed",
     )
     unknown_warn: tir.Share = tir.option(
         0.05, help="share of unknown kernel time above which class totals are unreliable; below it they move little"
@@ -93,7 +98,7 @@ class Infer(tir.Pass):
         found.ask_launches(module, rules)
         found.ask_optimizers(module)
         found.ask_neighbours(module, self.norm_window)
-        return self._judge(found.write(module), context)
+        return self._judge(found.write(module, ask_operators=self.operands), context)
 
     def report(self, module: tir.Module) -> report.InferReport:
         """Time by role and class, and what stayed unknown."""

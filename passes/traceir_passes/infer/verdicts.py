@@ -86,8 +86,11 @@ class Verdicts:
         attention = context.unfused_attention(self.role[order], lane[order])
         self.part[order[attention]] = PARTS.index("attention")
 
-    def write(self, module: tir.Module) -> tir.Module:
-        """The module with the verdicts as columns, null for all that is no device work."""
+    def write(self, module: tir.Module, *, ask_operators: bool) -> tir.Module:
+        """The module with the verdicts as columns, null for all that is no device work.
+
+        With `ask_operators` the arguments of the operators that launched products are decoded.
+        """
         of_class = np.array([CLASSES.index(class_of(role)) for role in NAMES], np.int16)
         basis = np.where(self.role == CODE[UNKNOWN], np.int16(-1), self.basis)
         enums = {"infer.class": of_class[self.role], "infer.op_kind": self._op_kinds(module), "infer.basis": basis}
@@ -106,15 +109,15 @@ class Verdicts:
             )
             module = module.with_strings(strings)
             module = module.with_columns({name: self._spread(len(module), np.append(pool, np.int32(-1))[codes])})
-        return self._attributes(module, names, inverse)
+        return self._attributes(module, names, inverse, ask_operators=ask_operators)
 
-    def _attributes(self, module: tir.Module, names: Ints, inverse: Ints) -> tir.Module:
+    def _attributes(self, module: tir.Module, names: Ints, inverse: Ints, *, ask_operators: bool) -> tir.Module:
         """The module with what the names state, each distinct one read once, and with what operators tell of products.
 
         The operator is asked for the type only where the name does not state it.
         """
         stated = [read(module.strings[code]).items for code in names.tolist()]
-        shapes, types = self._operands(module)
+        place, told = self._operands(module, ask_operators=ask_operators)
         for column in COLUMNS:
             values = [item.get(column.name.partition(".")[2]) for item in stated]
             if column.dtype != "str":
@@ -122,30 +125,27 @@ class Verdicts:
                 spread[self.rows] = np.array([NULL_U32 if value is None else value for value in values])[inverse]
                 module = module.with_columns({column.name: spread})
                 continue
-            texts = np.array(["" if value is None else str(value) for value in values], object)[inverse]
+            strings, codes = module.strings.encode([None if value is None else str(value) for value in values])
+            of_rows = codes[inverse]
             if column.name == DTYPE:
-                texts = np.where(texts == "", types, texts)
-            module = self._with_texts(module, column.name, texts)
-        return self._with_texts(module, SHAPE.name, shapes)
+                strings, types = strings.encode([item.dtype or None for item in told])
+                of_rows = np.where(of_rows < 0, np.append(types, np.int32(-1))[place], of_rows)
+            module = module.with_strings(strings).with_columns({column.name: self._spread(len(module), of_rows)})
+        strings, shapes = module.strings.encode([item.shape or None for item in told])
+        of_rows = np.append(shapes, np.int32(-1))[place]
+        return module.with_strings(strings).with_columns({SHAPE.name: self._spread(len(module), of_rows)})
 
-    def _operands(self, module: tir.Module) -> tuple[Ints, Ints]:
-        """For each row the size of the product that it computes, and the type of its operands; empty for other work."""
-        shapes, types = (np.full(len(self.rows), "", object) for _ in range(2))
+    def _operands(self, module: tir.Module, *, ask_operators: bool) -> tuple[Ints, list[operands.Operands]]:
+        """For each row the place in the list of what is known of the product that it computes, -1 for nothing."""
+        place, told = np.full(len(self.rows), -1, np.int64), list[operands.Operands]()
         products = np.flatnonzero((self.role == CODE["gemm"]) & module.is_kind("dev.kernel")[self.rows])
-        for source in (operands.of_launches, operands.of_captures):
+        for source in (operands.of_launches,) * ask_operators + (operands.of_captures,):
             places, found = source(module, self.rows[products])
-            told = products[places >= 0]
-            shapes[told] = np.array([item.shape for item in found], object)[places[places >= 0]]
-            types[told] = np.array([item.dtype for item in found], object)[places[places >= 0]]
-            products = products[shapes[products] == ""]
-        return shapes, types
-
-    def _with_texts(self, module: tir.Module, column: str, texts: Ints) -> tir.Module:
-        """The module with a column of texts, null where they are empty."""
-        distinct, inverse = np.unique(texts.astype(str), return_inverse=True)
-        strings, codes = module.strings.encode([text or None for text in distinct.tolist()])
-        spread = self._spread(len(module), codes[inverse.reshape(-1)])
-        return module.with_strings(strings).with_columns({column: spread})
+            has = np.append(np.array([bool(item.shape) for item in found], bool), False)[places]
+            place[products[places >= 0]] = places[places >= 0] + len(told)
+            told += found
+            products = products[~has]
+        return place, told
 
     def _op_kinds(self, module: tir.Module) -> Ints:
         pairs = self.names.astype(np.int64) * len(NAMES) + self.role
