@@ -22,12 +22,14 @@ class Pass(Optioned):
       names none depends on all of them. `live` is always among them, and what `run` reads besides is noticed.
     - `uses`: columns that it reads if they are there. `args` among these says that it decodes the source's arguments.
     - `writes`: the annotations that it may write; writing anything else is an error.
+    - `drops`: the annotations of others that it may take away, as the inverse of another pass does.
     - `annotates`: it changes no `ts`, `dur`, `live` or row (checked by tokens, so at no cost).
     """
 
     reads: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[Annotation, ...]] = ()
+    drops: ClassVar[tuple[str, ...]] = ()
     annotates: ClassVar[bool] = True
 
     @classmethod

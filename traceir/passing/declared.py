@@ -19,7 +19,7 @@ from traceir.passing.words import said
 
 WORD: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 """A word of a pipeline, as in `pipeline.lark`."""
-_DECLARATIONS: Final = ("reads", "uses", "writes", "annotates")
+_DECLARATIONS: Final = ("reads", "uses", "writes", "drops", "annotates")
 _PLAIN: Final = (int, float, bool, str)
 
 
@@ -125,7 +125,7 @@ def supported(kind: Any) -> bool:
 
 
 def _columns(cls: type[Pass]) -> Iterator[str]:
-    for key in ("reads", "uses"):
+    for key in ("reads", "uses", "drops"):
         given: object = getattr(cls, key)
         if not isinstance(given, tuple) or not all(isinstance(name, str) for name in given):
             yield (

@@ -48,12 +48,14 @@ def _kept(item: Pass, before: Module, after: Module) -> Iterator[str]:
     yield from _core(item, before, after)
     yield from _header(before, after)
     for domain in before.tables.keys() - after.tables.keys():
-        if not _made_anew(item, domain.replace("region:", "tree.", 1), domain):
+        columns = before.tables[domain].columns.keys()
+        meant = bool(columns) and columns <= {*item.drops}
+        if not meant and not _made_anew(item, domain.replace("region:", "tree.", 1), domain):
             yield f"dropped the table {domain}, which is not its own."
     for name, written in before.annotations.items():
         domain = written.annotation.domain
         gone = name in before.tables.get(domain, ()) and name not in after.tables.get(domain, ())
-        if gone and not _made_anew(item, name, domain):
+        if gone and name not in item.drops and not _made_anew(item, name, domain):
             yield f"dropped the column {name}, which is not its own."
 
 

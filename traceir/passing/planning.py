@@ -81,9 +81,11 @@ class Planner:
             if column in have or column in ALWAYS:
                 continue
             later = _writer(column, rest[1:])
-            if later is not None:
+            if later is not None and item.annotates:
                 raise _WrongOrderError(item.name(), "reads", column, later, rest[0])
-            producer = self.recorded(self.module, column) or self._producer(item, column)
+            # What a pass reads that itself changes times or removes events is stale behind it: the user asked for the
+            # writer there, and it runs before as well.
+            producer = self.recorded(self.module, column) or later or self._producer(item, column)
             if producer.name() in self.disabled:
                 raise UsageError(
                     f"The pass {item.name()} reads {column}, which {producer.name()} writes, and "
@@ -97,6 +99,7 @@ class Planner:
             self._place(producer, planned, have, rest, *chain, item.name())
         planned.append(item)
         have.update(annotation.name for annotation in item.writes)
+        have.difference_update(item.drops)
 
     def _used_in_order(self, item: Pass, have: set[str], rest: Sequence[Pass]) -> None:
         """Refuse an order in which a later pass makes stale what this one has used, as nothing may run again."""

@@ -118,7 +118,8 @@ class Run:
         return result
 
     def _note_lost(self, item: Pass, before: Module, after: Module) -> None:
-        for name in before.annotations.keys() - after.annotations.keys():
+        """What has gone with the rows that it spoke of; what a pass says that it takes away was meant to go."""
+        for name in before.annotations.keys() - after.annotations.keys() - {*item.drops}:
             producer = self.recorded(before, name)
             if producer is not None and producer.name() != item.name():
                 self._lost[name] = producer
