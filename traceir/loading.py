@@ -12,8 +12,9 @@ from typing import ClassVar, Protocol
 
 import attrs
 
-from traceir.errors import InputError, UsageError
-from traceir.ir import Module
+from traceir.caching import Cache
+from traceir.errors import InputError, TraceirError, UsageError
+from traceir.ir import Module, Source
 from traceir.registry import Registry
 
 HEAD_BYTES = 1 << 16
@@ -49,8 +50,23 @@ class Frontend:
         """How sure it is that this input is its own: 0 (no) to 1 (certain)."""
         raise NotImplementedError
 
+    @classmethod
+    def claims(cls, path: str) -> str | None:
+        """The file to read of a folder that its profiler made; None (as here) if the folder is nothing it knows.
+
+        UsageError if there are several to choose from, InputError if there is one that cannot be read yet.
+        """
+        return None
+
     def use_registry(self, registry: Registry) -> None:
         """Told what this run knows, plug-in files included. Only a format that names passes or their columns cares."""
+
+    def reopen(self, path: str, module: Module) -> Source | None:
+        """The handle on an input whose module was kept in a cache; None (as here) if the frontend cannot make one.
+
+        Only modules of frontends that can are kept, since their events' arguments have to be found again.
+        """
+        return None
 
     def load(self, path: str, progress: Progress | None = None) -> Module:
         """Lower the input at `path` (`-` is standard input); InputError if nothing of it can be read."""
@@ -67,8 +83,12 @@ def load(
     frontend: str | None = None,
     registry: Registry | None = None,
     progress: Progress | None = None,
+    cache: Cache | None = None,
 ) -> Module:
     """Read a trace: sniff its frontend from the content (or take the one named) and lower it to a module.
+
+    With a `cache` a large input that was read before is not read again (`traceir.caching.Cache.of_user()` is the one
+    that the command line uses).
 
     Raises InputError if the input cannot be read at all; damage that can be read around ends up in
     `Module.health`. Nothing in a trace is executed, and sizes are bounded by the file's own.
@@ -76,17 +96,33 @@ def load(
     name = os.fspath(path)
     registry = registry or Registry.installed()
     if name != "-" and Path(name).is_dir():
-        name = _one_trace(name)
+        name = _claimed(name, frontend, registry) or _one_trace(name)
     if name != "-" and Path(name).exists() and not Path(name).is_file():
         raise UsageError(f"The input {name} is no regular file; pipe it in and name it -, as in: cat trace | … -.")
     chosen = _sniff(_head(name), registry) if frontend is None else registry.find("frontends", frontend)
     try:
         reader = chosen()
         reader.use_registry(registry)
-        module: Module = reader.load(name, progress)
+        module = _loaded(reader, name, progress, cache)
     except SystemExit as error:  # a library does not exit, and neither does who only asked it to read
         who = f"the frontend {chosen.word}"
         raise InputError(f"The input {name} cannot be read: {who} failed: {_told(error)}") from error
+    return module
+
+
+def _loaded(reader: Frontend, name: str, progress: Progress | None, cache: Cache | None) -> Module:
+    """What the frontend makes of an input, from the cache if it made it before."""
+    can_reopen = type(reader).reopen is not Frontend.reopen
+    key = cache.key(name, type(reader).word) if cache is not None and can_reopen else None
+    if cache is None or key is None:
+        return reader.load(name, progress)
+    kept = cache.find(key)
+    if kept is not None:
+        source = reader.reopen(name, kept)
+        if source is not None:
+            return attrs.evolve(kept, source=source)
+    module = reader.load(name, progress)
+    cache.keep(key, module)
     return module
 
 
@@ -141,6 +177,22 @@ def _told(error: BaseException) -> str:
     from traceir.passing.words import said
 
     return said(error)
+
+
+def _claimed(name: str, frontend: str | None, registry: Registry) -> str | None:
+    """The file of a folder that some frontend knows (or the one named does); None if none knows it."""
+    known = registry.loaded("frontends") if frontend is None else [(frontend, registry.find("frontends", frontend))]
+    for word, cls in known:
+        try:
+            found = cls.claims(name)
+        except TraceirError:
+            raise
+        except (Exception, SystemExit) as error:  # a plug-in may fail in any way
+            registry.leave_out("frontends", word, f"The frontend {word} cannot tell what it reads: {_told(error)}")
+            continue
+        if found is not None:
+            return str(found)
+    return None
 
 
 def _one_trace(name: str) -> str:

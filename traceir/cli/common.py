@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
+from traceir.caching import Cache
 from traceir.errors import PassError, UsageError
 from traceir.ir import Module
 from traceir.loading import load
@@ -91,7 +92,8 @@ def read(arguments: argparse.Namespace, known: Registry, path: str | None = None
     said, path = len(known.broken), arguments.input if path is None else path
     frontend = arguments.frontend if path == arguments.input else None
     with _progress(arguments, path) as report, aside():
-        module = load(path, frontend=frontend, registry=known, progress=report)
+        cache = None if getattr(arguments, "no_cache", True) else Cache.of_user()
+        module = load(path, frontend=frontend, registry=known, progress=report, cache=cache)
     for sentence in known.broken[said:]:  # found out when they were asked whether the file is theirs
         print(f"traceir: {sentence}", file=sys.stderr)
     return module

@@ -28,6 +28,7 @@ COMMANDS = {
     "roles": "say which role a kernel's name has and which rule gives it, or list the rules",
     "plugins": "list who brings passes and formats, or check that all of them can be loaded",
     "new-pass": "write the skeleton of a pass, with its test",
+    "cache": "show or clear what is kept of large inputs",
 }
 _MODULES = {"print": "run", "new-pass": "new_pass", "instruments": "passes", "printers": "passes"}
 EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 2, 5, 130
@@ -209,6 +210,7 @@ def _input_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--plugin", metavar="FILE", action="append", default=[], help="a Python file with passes or frontends"
     )
+    one.add_argument("--no-cache", action="store_true", help="read a large input anew, and keep nothing of it")
     one.add_argument("-q", "--quiet", action="store_true", help="no progress on standard error")
 
 
@@ -269,6 +271,10 @@ def _new_pass_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("--into", metavar="DIR", default=".", help="the folder for the two files (default: this one)")
 
 
+def _cache_arguments(one: argparse.ArgumentParser) -> None:
+    one.add_argument("action", nargs="?", choices=["show", "clear"], default="show", help="what to do (default: show)")
+
+
 _ARGUMENTS = {
     "run": _run_arguments,
     "print": _print_arguments,
@@ -282,6 +288,7 @@ _ARGUMENTS = {
     "roles": _roles_arguments,
     "plugins": _plugins_arguments,
     "new-pass": _new_pass_arguments,
+    "cache": _cache_arguments,
 }
 
 

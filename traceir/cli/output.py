@@ -66,12 +66,30 @@ def writing(path: str | None, what: str = "output") -> Iterator[TextIO]:
     if path is None or path == "-":
         yield sys.stdout
         return
+    with _placed(path, what) as beside, _opened(beside, compressed=path.endswith(".gz")) as out:
+        yield out
+
+
+@contextlib.contextmanager
+def writing_bytes(path: str | None) -> Iterator[IO[bytes]]:
+    """The same for bytes; a terminal is refused, which would take them for commands."""
+    if path is None or path == "-":
+        if sys.stdout.isatty():
+            raise UsageError("The output is binary and would upset the terminal; name a file with -o.")
+        yield sys.stdout.buffer
+        return
+    with _placed(path, "output") as beside, open(beside, "wb") as out:
+        yield out
+
+
+@contextlib.contextmanager
+def _placed(path: str, what: str) -> Iterator[str]:
+    """A path to write to, which takes the place of `path` when all is written."""
     special = Path(path).exists() and not Path(path).is_file()  # a device or a pipe cannot be replaced
     place = path if special else os.path.realpath(path)  # a link stays one; that to a pipe leads nowhere else
     beside = place if special else f"{place}.{os.getpid()}.part"
     try:
-        with _opened(beside, compressed=path.endswith(".gz")) as out:
-            yield out
+        yield beside
         if not special:
             if Path(place).exists():
                 shutil.copymode(place, beside)

@@ -13,7 +13,7 @@ import numpy as np
 from traceir.cli import common
 from traceir.cli.instruments import chosen, files
 from traceir.cli.log import logged
-from traceir.cli.output import check_outputs, same_file, writing
+from traceir.cli.output import check_outputs, same_file, writing, writing_bytes
 from traceir.cli.roles import with_roles
 from traceir.errors import InputError, UsageError
 from traceir.ir import Finding, Module
@@ -78,6 +78,10 @@ def _print(
     with common.aside():
         reports = manager.reports(module) if windowed is module else {}
     result = Result(windowed, reports, sources)
+    if printer.is_binary:
+        with writing_bytes(arguments.output) as raw, common.named(f"The printer {printer.name()}"):
+            printer.write_bytes(result, raw)
+        return
     with writing(arguments.output) as out, common.named(f"The printer {printer.name()}"):
         printer.write(result, out, common.style(arguments, out))
 

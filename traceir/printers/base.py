@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, TextIO
+from typing import IO, ClassVar, TextIO
 
 import attrs
 
@@ -66,6 +66,8 @@ class Printer(Optioned):
     word: ClassVar[str] = ""
     prints_parts: ClassVar[bool] = False
     """Whether it can print a window: a part of a run, with no reports."""
+    is_binary: ClassVar[bool] = False
+    """Whether it writes bytes, by `write_bytes`, and not text."""
 
     @classmethod
     def name(cls) -> str:
@@ -74,4 +76,8 @@ class Printer(Optioned):
 
     def write(self, result: Result, out: TextIO, style: Style) -> None:
         """Write the result as text."""
+        raise NotImplementedError
+
+    def write_bytes(self, result: Result, out: IO[bytes]) -> None:
+        """Write the result as bytes; asked of a printer that `is_binary`."""
         raise NotImplementedError

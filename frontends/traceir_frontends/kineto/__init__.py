@@ -74,6 +74,15 @@ class Kineto(Frontend):
         source.remember(module)
         return module
 
+    def reopen(self, path: str, module: Module) -> KinetoSource:
+        """The handle on a file that was read before; of gzip, places to begin at are found anew as it is read."""
+        origin = Origin(path)
+        text, checkpoints = open_text(origin)
+        text.close()
+        source = KinetoSource(origin, checkpoints)
+        source.remember(module)
+        return source
+
 
 @contextmanager
 def _without_gc() -> Iterator[None]:
