@@ -22,7 +22,7 @@ def rows(done: tir.Module) -> list[dict[str, Any]]:
     """The table of gaps as dicts; ids in place of rows, texts in place of codes."""
     out = []
     names = [name for name in done.tables["table:gaps"] if name.startswith("gaps.")]
-    texts = {name: done.text(name) for name in ("gaps.level", "gaps.lane", "gaps.class", "gaps.by")}
+    texts = {name: done.text(name) for name in ("gaps.level", "gaps.lane", "gaps.class", "gaps.by", "gaps.meanwhile")}
     for at in range(len(done.tables["table:gaps"])):
         row: dict[str, Any] = {}
         for name in names:

@@ -256,12 +256,18 @@ class Counters:
         return [{"value": self.values[offset]} if offset in self.values else {} for offset in offsets.tolist()]
 
 
-def counted(values: list[tuple[int, int]]) -> tir.Module:
-    """A device with a gap from 10 to 90 µs and samples (instant in µs, value) of its utilisation."""
+def counted(values: list[tuple[int, int]], *, beside: bool = False) -> tir.Module:
+    """A device with a gap from 10 to 90 µs and samples (instant in µs, value) of its utilisation.
+
+    With `beside` another lane works from 20 to 50 µs of it.
+    """
     lanes = [tir.Lane("cpu", "host.thread"), tir.Lane("gpu0.s7", "dev.stream", device=0, stream=7)]
     lanes.append(tir.Lane("gpu0.counters", "counter", device=0))
     rows_ = [(0, 0, 0, 5 * US, 0), (1, 1, 0, 10 * US, 1), (1, 1, 90 * US, US, 1)]
     rows_ += [(2, 2, at * US, 0, 2) for at, _ in values]
+    if beside:
+        lanes.append(tir.Lane("gpu0.s9", "dev.stream", device=0, stream=9))
+        rows_.append((1, 1, 20 * US, 30 * US, 3))
     kind, name, ts, dur, lane = np.array(rows_, np.int64).T
     ids = np.arange(len(rows_))
     return tir.ModuleBuilder(
@@ -289,6 +295,16 @@ def test_counter_confirms_idle_time() -> None:
         for values in ([(0, 80), (20, 0), (50, 3), (95, 0)], [(0, 0), (99, 0)], [])
     ]
     assert confirmed == [30 * US, 80 * US, None]
+
+
+def test_lane_is_confirmed_idle_only_where_its_device_is() -> None:
+    """A counter that reads 0 while another lane works is of no use: only what the device idles can be confirmed."""
+    found = rows(ran(counted([(0, 0), (99, 0)], beside=True))[0])
+    assert [(row["level"], row["dur"], row["confirmed"]) for row in found] == [
+        ("device", 10 * US, 10 * US),
+        ("device", 40 * US, 40 * US),
+        ("lane", 80 * US, 50 * US),
+    ]
 
 
 def test_module_without_device_work_has_no_gaps() -> None:

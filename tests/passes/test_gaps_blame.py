@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import traceir as tir
 from tests.build import Ev, module
-from traceir_passes.gaps.blame import Thread
+from traceir_passes.gaps.blame import Threads
 from traceir_passes.gaps.host import Blocks
 
 INTERVAL = st.tuples(st.integers(0, 40), st.integers(0, 25))
@@ -35,7 +35,7 @@ def test_longest_innermost_event_is_counted(item: tir.Module, borders: list[int]
     for event in item.select():
         depth[event.row] = sum(1 for _ in event.ancestors)
     low, high = np.array(borders[:-1]), np.array(borders[1:])
-    row, size = Thread.of(item, 0).longest(low, high)
+    row, size = Threads.of(item, np.array([0])).longest(np.zeros(len(low), np.int64), low, high)
     for at, (a, b) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
         count: dict[int, int] = {}
         for t in range(a, b):
@@ -52,7 +52,8 @@ def test_events_that_do_not_nest_are_drawn_in() -> None:
     item = module(
         [Ev("host.op", "a", 0, 10, "cpu"), Ev("host.op", "b", 8, 92, "cpu"), Ev("host.op", "c", 200, 5, "cpu")]
     )
-    row, size = Thread.of(item, 0).longest(np.array([0, 150]), np.array([150, 160]))
+    lane = np.zeros(2, np.int64)
+    row, size = Threads.of(item, np.array([0])).longest(lane, np.array([0, 150]), np.array([150, 160]))
     assert (row.tolist(), size.tolist()) == ([1, -1], [92, 0])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 import traceir as tir
+from tests.conftest import SHORT
 from traceir_passes.gaps import Gaps
 
 Load = Callable[[str], tir.Module]
@@ -86,6 +87,21 @@ def test_walk_over_events_finds_the_same_gaps(load_shared: Load, name: str) -> N
     for lane in report.lanes:
         gap, count, _ = walk([event for event in works if event.lane.name == lane.lane])
         assert (lane.gap_ns, int(module.is_in("gaps.lane", [lane.lane]).sum())) == (gap, count)
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_closing_law_holds_on_every_trace(load_shared: Load, name: str) -> None:
+    """Busy time and classes make the span of each device and lane to the ns, parts each gap, scopes the idle time."""
+    module = ran(load_shared, name)
+    assert Gaps().check(module) == []
+    report = Gaps().report(module)
+    for device in report.devices:
+        assert device.busy_ns + sum(device.classes.values()) == device.span_ns
+    for lane in report.lanes:
+        (device,) = [device for device in report.devices if device.device == lane.device]
+        assert lane.busy_ns + sum(lane.classes.values()) == lane.span_ns
+        assert lane.lead_ns + lane.span_ns + lane.tail_ns == device.span_ns
+        assert lane.device_idle_ns <= min(lane.gap_ns, device.idle_ns)
 
 
 def test_overlapping_kernels_of_one_stream_open_no_gap(load_shared: Load) -> None:

@@ -4,30 +4,46 @@ from __future__ import annotations
 
 import re
 
+import attrs
 import numpy as np
 
 from traceir.ir import Array, Module, Selection, Spans
+from traceir_passes.gaps.find import grouped
 
 
-def confirmed_idle(module: Module, device: int, pattern: str) -> Spans | None:
-    """When every utilisation counter of a device read 0; None if the trace has none for it.
+@attrs.frozen(eq=False)
+class Counters:
+    """The utilisation counters of a trace: their samples, by the device of their lane."""
 
-    A counter is an event of kind `ctr.sample` on a lane of the device whose name, or whose lane's name, matches
-    `pattern`. A sample holds from its instant to the next one; the last one says nothing of what follows.
-    """
-    named = re.compile(pattern, re.IGNORECASE)
-    lanes = [lane.device == device and bool(named.search(f"{lane.name} {lane.label}")) for lane in module.lanes]
-    of_device = np.array([lane.device == device for lane in module.lanes] + [False])[module["lane"]]
-    texts = np.array([bool(named.search(text)) for text in module.strings.texts] + [False])
-    chosen = module.is_kind("ctr.sample") & module.live & of_device
-    chosen &= texts[module["name"]] | np.array([*lanes, False])[module["lane"]]
-    rows = np.flatnonzero(chosen)
-    idle: Spans | None = None
-    for key in np.unique(np.stack([module["lane"][rows], module["name"][rows]]), axis=1).T:
-        mine = rows[(module["lane"][rows] == key[0]) & (module["name"][rows] == key[1])]
-        zero = _zeros(module, mine)
-        idle = zero if idle is None else idle & zero
-    return idle
+    module: Module
+    samples: dict[int, Array]
+
+    @classmethod
+    def of(cls, module: Module, pattern: str) -> Counters:
+        """The counters whose name, or whose lane's name, matches a regular expression. O(n)."""
+        named = re.compile(pattern, re.IGNORECASE)
+        lanes = np.array([bool(named.search(f"{lane.name} {lane.label}")) for lane in module.lanes] + [False])
+        rows = np.flatnonzero(module.is_kind("ctr.sample") & module.live)
+        codes, at = np.unique(module["name"][rows], return_inverse=True)
+        texts = np.array([bool(named.search(module.strings[code])) for code in codes.tolist()], bool)
+        rows = rows[lanes[module["lane"][rows]] | texts[at.reshape(-1)]]
+        devices = np.array([-1 if lane.device is None else lane.device for lane in module.lanes] + [-1])
+        return cls(module, {number: rows[at] for number, at in grouped(devices[module["lane"][rows]]).items()})
+
+    def zero(self, device: int) -> Spans | None:
+        """When every utilisation counter of a device read 0; None if the trace has none for it.
+
+        A sample holds from its instant to the next one; the last one says nothing of what follows.
+        """
+        rows = self.samples.get(device)
+        if rows is None or device < 0:
+            return None
+        idle: Spans | None = None
+        lane, name = self.module["lane"][rows].astype(np.int64), self.module["name"][rows]
+        for at in grouped(lane * len(self.module.strings) + name).values():
+            zero = _zeros(self.module, rows[at])
+            idle = zero if idle is None else idle & zero
+        return idle
 
 
 def _zeros(module: Module, rows: Array) -> Spans:

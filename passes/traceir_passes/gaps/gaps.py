@@ -9,11 +9,11 @@ import attrs
 import numpy as np
 
 import traceir as tir
-from traceir.ir import Spans
-from traceir_passes.gaps import report as reports
+from traceir_passes.gaps import build, laws, queues
 from traceir_passes.gaps.find import lines
 from traceir_passes.gaps.notes import LEVELS, Notes
-from traceir_passes.gaps.rules import BY, CLASSES, Facts, Limits, judge
+from traceir_passes.gaps.report import GapsReport
+from traceir_passes.gaps.rules import BY, CLASSES, MEANWHILE, Facts, Limits, judge
 
 DType = Literal["i64", "bool", "str", "id", "enum"]
 
@@ -38,8 +38,8 @@ _COLUMNS = (
     _column("call", "i64", "Part during which the launch call runs.", unit="ns", null=_NO_LAUNCH),
     _column("post", "i64", "Part after the launch call has returned.", unit="ns", null=_NO_LAUNCH),
     _column("cover", "i64", "Time during which other lanes of the device work.", unit="ns"),
-    _column("confirmed", "i64", "Part in which the device's utilisation counters read 0.", unit="ns",
-            null="no such counter, or a lane's gap"),
+    _column("confirmed", "i64", "Part in which all of the device idles and its utilisation counters read 0.", unit="ns",
+            null="the device has no such counter"),
     _column("prev", "id", "Event whose end begins the gap."),
     _column("next", "id", "Event whose start ends the gap."),
     _column("blame", "id", "Event that the gap is due to.",
@@ -48,10 +48,22 @@ _COLUMNS = (
             null="there is no blame, or not of that sort"),
     _column("wait", "id", "Event wait that held the next event back.", null="none did"),
     _column("by", "enum", "What the other stream ran.", values=BY, null="the class is not other_stream"),
+    _column("meanwhile", "enum", "What ran on other lanes of the device for most of the time in which any did; wait: "
+            "nothing did, and an event wait held the next event back.", values=MEANWHILE, null="nothing did"),
     _column("graph_entry", "bool", "Whether the next event is the first of a graph launched before the gap began."),
     _column("polling", "bool", "Whether the launching thread spent its calls in the host part on queries."),
     _column("end_of_step", "bool", "Whether the events on both sides belong to different steps."),
 )  # fmt: skip
+
+_QUEUES = tuple(
+    attrs.evolve(item, domain="table:queues")
+    for item in (
+        _column("counter", "str", "Name of the lane."),
+        _column("counter_device", "i64", "Number of its device.", null="the device has no number"),
+        _column("counter_at", "i64", "Instant from which on the value holds, up to the lane's next row.", unit="ns"),
+        _column("counter_value", "i64", "Kernels that were launched on the lane and have not begun."),
+    )
+)
 
 EMPTY = {column.name.partition(".")[2]: np.empty(0, column.numpy_type) for column in _COLUMNS}
 
@@ -111,14 +123,19 @@ class Gaps(tir.Pass):
         help="Where host events are blamed: in gaps of devices (and lanes' gaps that are the same), in all "
         "lanes' gaps, which takes longer with many streams, or nowhere.",
     )
+    depths: bool = tir.option(
+        True,
+        help="Whether to write how deep each lane's launch queue was over time as table:queues; it has two rows "
+        "for each kernel at most.",
+    )
     utilisation: str = tir.option(
         r"utili[sz]ation|sm.active|gpu.busy|gr.active", help="What counters of a device's activity are called "
         "(regular expression); where all read 0 its idleness is confirmed."
     )  # fmt: skip
 
     reads = ("id", "ts", "dur", "kind", "name", "lane", "parent", "live", "edges")
-    uses = ("tree.steps", "group.mark", "args")
-    writes = _COLUMNS
+    uses = ("tree.steps", "tree.layers", "tree.blocks", "group.mark", "args")
+    writes = (*_COLUMNS, *_QUEUES)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -135,22 +152,34 @@ class Gaps(tir.Pass):
         facts = Facts(module, Limits(self.late, self.late_share, self.host_share, self.cover, self.blocked, self.queue))
         notes = Notes(facts, self.min_gap, self.blame, self.utilisation)
         parts = []
-        busy: dict[int, tuple[Spans, Spans]] = {}
         for line in lines(module):
-            if line.device not in busy:
-                busy[line.device] = facts.busy(line.device), facts.busy(line.device, "dev.memcpy", "dev.memset")
-            parts.append(notes.columns(line, judge(line, facts, *busy[line.device])))
+            parts.append(notes.columns(line, judge(line, facts)))
         strings, names = module.strings.encode([lane.name for lane in module.lanes])
         columns = {name: np.concatenate([empty, *(part[name] for part in parts)]) for name, empty in EMPTY.items()}
         columns["lane"] = np.append(names, np.int32(-1))[columns["lane"]]
         table = {f"gaps.{name}": values for name, values in columns.items()}
         module = module.with_strings(strings).with_table("gaps", table)
-        return module.with_health(*reports.holes(module, self.hole, self.blocked))
+        module = module.with_table("queues", self._queues(module))
+        return module.with_health(*laws.holes(module, self.hole, self.blocked))
 
-    def report(self, module: tir.Module) -> reports.GapsReport:
+    def _queues(self, module: tir.Module) -> dict[str, tir.ir.Array]:
+        """The queue depth of each lane over time; empty without the option `depths`."""
+        found = queues.Depths.of(module, module["lane"]).steps()
+        chosen = slice(None if self.depths else 0)
+        lane = found.group[chosen]
+        names = np.array([module.strings.code(item.name) for item in module.lanes], np.int32)
+        number = np.array([tir.NULL_I64 if item.device is None else item.device for item in module.lanes], np.int64)
+        return {
+            "gaps.counter": names[lane],
+            "gaps.counter_device": number[lane],
+            "gaps.counter_at": found.at[chosen],
+            "gaps.counter_value": found.depth[chosen],
+        }
+
+    def report(self, module: tir.Module) -> GapsReport:
         """Idle time of devices and lanes by cause."""
-        return reports.build(module, self.min_gap, self.doubt)
+        return build.build(module, self.min_gap, self.doubt)
 
     def check(self, module: tir.Module) -> list[str]:
         """Conservation, to the ns: busy time and gaps make the span of each device and lane; parts make the gap."""
-        return reports.broken(module)
+        return laws.broken(module)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import attrs
 import numpy as np
 
 import traceir as tir
-from traceir.ir import Array, Ints, Mask
-from traceir_passes.gaps.blame import Thread
-from traceir_passes.gaps.confirm import confirmed_idle
-from traceir_passes.gaps.find import Line
+from traceir.ir import Array, Ints, Mask, Spans
+from traceir_passes.gaps.blame import Threads
+from traceir_passes.gaps.confirm import Counters
+from traceir_passes.gaps.find import Line, grouped
+from traceir_passes.gaps.keyed import Keyed
 from traceir_passes.gaps.rules import CLASSES, Facts, Verdict
 
 LEVELS = ("device", "lane")
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Notes:
     """Turns verdicts into the columns of `table:gaps`."""
 
@@ -25,8 +27,6 @@ class Notes:
     min_gap: int
     where: Literal["device", "all", "none"]
     utilisation: str
-    _threads: dict[int, Thread] = attrs.field(factory=dict, init=False)
-    _calls: dict[int, tuple[Ints, Ints]] = attrs.field(factory=dict, init=False)
     _of_device: dict[int, tuple[Line, Array, Ints]] = attrs.field(factory=dict, init=False)
 
     def columns(self, line: Line, verdict: Verdict) -> dict[str, Array]:
@@ -51,6 +51,7 @@ class Notes:
             "blame_ns": blame_ns,
             "wait": verdict.waited.astype(np.int32),
             "by": verdict.by.astype(np.int16),
+            "meanwhile": verdict.meanwhile.astype(np.int16),
             "graph_entry": verdict.graph_entry,
             "polling": self._polling(line, verdict),
             "end_of_step": self._end_of_step(line),
@@ -81,16 +82,18 @@ class Notes:
         lanes = self.facts.module["lane"][verdict.launch]
         long_ = (line.dur > self.min_gap) & (verdict.launch >= 0)
         late = long_ & (verdict.kind == CLASSES.index("host_late"))
-        for lane in np.unique(lanes[late]).tolist():
-            mine = np.flatnonzero(late & (lanes == lane))
-            if lane not in self._threads:
-                self._threads[lane] = Thread.of(self.facts.module, lane)
-            row[mine], size[mine] = self._threads[lane].longest(line.start[mine], verdict.until[mine])
-        blocked = long_ & (verdict.kind == CLASSES.index("host_sync"))
-        process = self.facts.process[0][lanes]
-        for number in np.unique(process[blocked]).tolist():
-            mine = np.flatnonzero(blocked & (process == number))
+        row[late], size[late] = self._threads.longest(lanes[late], line.start[late], verdict.until[late])
+        blocked = np.flatnonzero(long_ & (verdict.kind == CLASSES.index("host_sync")))
+        for number, at in grouped(self.facts.process[0][lanes[blocked]]).items():
+            mine = blocked[at]
             row[mine] = self.facts.blocks[number].longest(line.start[mine], verdict.until[mine])
+
+    @cached_property
+    def _threads(self) -> Threads:
+        """What the threads that launch device work were doing."""
+        module = self.facts.module
+        launch = module.launch[module.work]
+        return Threads.of(module, np.unique(module["lane"][launch[launch >= 0]]))
 
     def _inherit(self, line: Line, row: Array, size: Ints) -> None:
         """Take the blame of the device's gap where a lane's gap is the same one."""
@@ -105,25 +108,18 @@ class Notes:
 
     def _polling(self, line: Line, verdict: Verdict) -> Mask:
         """Whether most of several calls of the launching thread in the host part were queries."""
-        out = np.zeros(len(line), bool)
-        lanes = np.where(verdict.launch >= 0, self.facts.module["lane"][verdict.launch], -1)
-        for lane in np.unique(lanes[lanes >= 0]).tolist():
-            mine = lanes == lane
-            calls, asks = self._runtime_calls(lane)
-            asked, made = (
-                np.searchsorted(times, verdict.until[mine]) - np.searchsorted(times, line.start[mine])
-                for times in (asks, calls)
-            )
-            out[mine] = (asked > 1) & (2 * asked > made)
-        return out
+        lane = self.facts.module["lane"][verdict.launch]
+        calls, asks = self._runtime_calls
+        asked, made = (keyed.count(lane, verdict.until) - keyed.count(lane, line.start) for keyed in (asks, calls))
+        return np.asarray((verdict.launch >= 0) & (asked > 1) & (2 * asked > made))
 
-    def _runtime_calls(self, lane: int) -> tuple[Ints, Ints]:
-        """The starts of a thread's runtime calls, and of the queries among them."""
-        if lane not in self._calls:
-            module = self.facts.module
-            calls = module.live & module.is_kind("rt") & (module["lane"] == lane)
-            self._calls[lane] = module["ts"][calls], module["ts"][calls & self.facts.asks]
-        return self._calls[lane]
+    @cached_property
+    def _runtime_calls(self) -> tuple[Keyed, Keyed]:
+        """The starts of all threads' runtime calls, and of the queries among them."""
+        module = self.facts.module
+        calls = np.flatnonzero(module.live & module.is_kind("rt"))
+        asks = calls[self.facts.asks[calls]]
+        return Keyed(module["lane"][calls], module["ts"][calls]), Keyed(module["lane"][asks], module["ts"][asks])
 
     def _end_of_step(self, line: Line) -> Mask:
         step = self.facts.step
@@ -133,5 +129,15 @@ class Notes:
         return np.asarray((before >= 0) & (after >= 0) & (before != after))
 
     def _confirmed(self, line: Line) -> Ints:
-        zero = confirmed_idle(self.facts.module, line.device, self.utilisation) if line.lane < 0 else None
-        return np.full(len(line), tir.NULL_I64) if zero is None else zero.covered(line.start, line.end)
+        """The part of each gap in which the whole device is idle and its counters say so."""
+        zero = self._counters.zero(line.device)
+        if zero is None:
+            return np.full(len(line), tir.NULL_I64)
+        if line.lane >= 0 and line.device in self._of_device:
+            device = self._of_device[line.device][0]
+            zero = zero & Spans.of(device.start, device.end)
+        return zero.covered(line.start, line.end)
+
+    @cached_property
+    def _counters(self) -> Counters:
+        return Counters.of(self.facts.module, self.utilisation)

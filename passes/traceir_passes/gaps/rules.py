@@ -19,7 +19,9 @@ CLASSES = (
 )  # fmt: skip
 """The classes of gaps, in the order in which reports list them."""
 BY = ("kernel", "memory")
+MEANWHILE = ("kernel", "memory", "wait")
 _CODE = {name: code for code, name in enumerate(CLASSES)}
+_NONE: Array = np.empty(0, np.int64)
 
 
 @attrs.frozen
@@ -40,8 +42,9 @@ class Verdict:
 
     `kind` is a position in `CLASSES`. The parts `host`, `call` and `post` sum to the gap, and are null where its
     next event has no launch. `cover` is the time that other lanes of the device work, `by` a position in `BY` (-1
-    unless the class is other_stream), `waited` the row of the event wait that held the next event back and `sync`
-    that of the blocking call that emptied the queue (-1 if none). `until` is where the host part ends.
+    unless the class is other_stream), `meanwhile` one in `MEANWHILE` for what ran most (-1 nothing did), `waited` the
+    row of the event wait that held the next event back and `sync` that of the blocking call that emptied the queue
+    (-1 if none). `until` is where the host part ends.
     """
 
     kind: Ints
@@ -50,6 +53,7 @@ class Verdict:
     post: Ints
     cover: Ints
     by: Ints
+    meanwhile: Ints
     waited: Array
     awaited: Array
     sync: Array
@@ -78,9 +82,9 @@ class Facts:
     @cached_property
     def blocks(self) -> list[Blocks]:
         """The blocking calls of each process."""
-        rows = np.flatnonzero(blocking(self.module))
-        owner = self.process[0][self.module["lane"][rows]]
-        return [Blocks.of(self.module, rows[owner == number]) for number in range(self.process[1])]
+        rows = np.flatnonzero(self.blocks_itself)
+        mine = grouped(self.process[0][self.module["lane"][rows]])
+        return [Blocks.of(self.module, rows[mine.get(number, _NONE)]) for number in range(self.process[1])]
 
     @cached_property
     def blocks_itself(self) -> Mask:
@@ -115,15 +119,22 @@ class Facts:
         kernels = np.bincount(src[self.module.is_kind("dev.kernel")[dst]], minlength=len(self.module))
         return np.asarray(self.module.is_kind("rt.graph_launch") | (kernels > 1))
 
-    def busy(self, device: int, *kinds: str) -> Spans:
-        """When a device did work, or work of some kinds."""
-        chosen = self.module.work & (self.module.device == device)
-        if kinds:
-            chosen &= self.module.is_kind(*kinds)
-        return Spans.of(self.module["ts"][chosen], self.module.end[chosen])
+    @cached_property
+    def busy(self) -> dict[int, Spans]:
+        """When each device that did work did."""
+        return self._by_device(np.flatnonzero(self.module.work))
+
+    @cached_property
+    def copies(self) -> dict[int, Spans]:
+        """When each device that copied or set memory did."""
+        return self._by_device(np.flatnonzero(self.module.work & self.is_memory))
+
+    def _by_device(self, rows: Array) -> dict[int, Spans]:
+        start, end = self.module["ts"][rows], self.module.end[rows]
+        return {number: Spans.of(start[at], end[at]) for number, at in grouped(self.module.device[rows]).items()}
 
 
-def judge(line: Line, facts: Facts, busy: Spans, copies: Spans) -> Verdict:
+def judge(line: Line, facts: Facts) -> Verdict:
     """Class and parts of every gap of a line; first rule that holds wins. O((gaps + calls) log)."""
     module, limits = facts.module, facts.limits
     a, b, size = line.start, line.end, line.dur
@@ -134,7 +145,8 @@ def judge(line: Line, facts: Facts, busy: Spans, copies: Spans) -> Verdict:
     host = until - a
     call = np.maximum(np.minimum(b, c1) - np.maximum(a, c0), 0)
     post = size - host - call
-    cover = busy.covered(a, b)
+    cover = facts.busy[line.device].covered(a, b)
+    copying = facts.copies.get(line.device, Spans.empty()).covered(a, b)
     covered = cover >= limits.cover * size
     waited, awaited = held_back(line, facts, np.where(launched, c0, a))
     blocked, sync = _blocked(line, facts, launch, until)
@@ -163,7 +175,7 @@ def judge(line: Line, facts: Facts, busy: Spans, copies: Spans) -> Verdict:
     memory = np.where(
         waited >= 0,
         facts.is_memory[awaited],
-        2 * copies.covered(a, b) > cover,
+        2 * copying > cover,
     )
     null = np.where(launched, 0, tir.NULL_I64)
     return Verdict(
@@ -173,6 +185,7 @@ def judge(line: Line, facts: Facts, busy: Spans, copies: Spans) -> Verdict:
         post=np.where(launched, post, null),
         cover=cover,
         by=np.where(elsewhere, memory.astype(np.int64), -1),
+        meanwhile=np.select([2 * copying > cover, cover > 0, waited >= 0], [1, 0, 2], -1),
         waited=waited,
         awaited=awaited,
         sync=np.where(kind == _CODE["after_sync"], sync, -1),
@@ -198,8 +211,10 @@ def _blocked(line: Line, facts: Facts, launch: Array, until: Ints) -> tuple[Ints
     covered, sync = np.zeros(len(line), np.int64), np.full(len(line), -1, np.int64)
     lane = facts.module["lane"][launch]
     process = np.where(launch >= 0, facts.process[0][lane], -1)
-    for number in np.unique(process[process >= 0]).tolist():
-        mine, calls = np.flatnonzero(process == number), facts.blocks[number]
+    for number, mine in grouped(process).items():
+        if number < 0:
+            continue
+        calls = facts.blocks[number]
         covered[mine] = calls.spans.covered(line.start[mine], until[mine])
         sync[mine] = calls.returned(line.start[mine], until[mine])
     return covered, sync
@@ -216,9 +231,8 @@ def held_back(line: Line, facts: Facts, asked: Ints) -> tuple[Array, Array]:
     known = facts.waits
     if not len(known):
         return out[0], out[1]
-    lanes = facts.module["lane"][line.next]
-    for which in np.unique(lanes).tolist():
-        here, mine = known.on(which), np.flatnonzero(lanes == which)
+    for which, mine in grouped(facts.module["lane"][line.next]).items():
+        here = known.on(which)
         if len(here):
             out[:, mine] = _last_released(line, here, mine, _window(line, facts, mine, asked[mine], which), asked[mine])
     return out[0], out[1]

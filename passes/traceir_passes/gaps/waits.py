@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 
 from traceir.ir import Array, Ints, Module, Selection
+from traceir_passes.gaps.keyed import Keyed, running
 
 _NONE = np.int64(np.iinfo(np.int64).min)
 
@@ -85,20 +86,22 @@ def _record_lanes(module: Module, rows: Array, record: Array) -> Ints:
 
 
 def _awaited(module: Module, lane: Ints, record: Array) -> tuple[Array, Ints]:
-    """The last work on each lane enqueued before each record, and when all up to it was done; -1 if none."""
+    """The last work on each lane enqueued before each record, and when all up to it was done; -1 if none.
+
+    O((n + records) log n), whatever the number of lanes.
+    """
     awaited, released = np.full(len(lane), -1, np.int64), np.full(len(lane), _NONE)
-    work = np.flatnonzero(module.work)
     itself = module.work[record]
     awaited[itself], released[itself] = record[itself], module.end[record[itself]]
+    work = np.flatnonzero(module.work)
+    work = work[np.argsort(module["lane"][work], kind="stable")]
+    group = module["lane"][work].astype(np.int64)
+    # A lane runs work in the order it was enqueued, so a row whose launch is unknown came before its successors.
+    enqueued = running(group, np.where(module.launch[work] >= 0, _enqueued(module, work), _NONE))
+    reach = running(group, module.end[work])
     on_host = ~np.append(module.device_lane, False)[module["lane"][record]] | (module.launch[record] >= 0)
-    for which in np.unique(lane[(lane >= 0) & ~itself]).tolist():
-        mine = work[module["lane"][work] == which]
-        launched = module.launch[mine] >= 0
-        # A lane runs work in the order it was enqueued, so a row whose launch is unknown came before its successors.
-        enqueued = np.maximum.accumulate(np.where(launched, _enqueued(module, mine), _NONE))
-        reach = np.maximum.accumulate(module.end[mine])
-        for by, times in ((on_host, enqueued), (~on_host, module["ts"][mine])):
-            asking = np.flatnonzero((lane == which) & by & ~itself)
-            last = np.searchsorted(times, _enqueued(module, record[asking]), side="right") - 1
-            awaited[asking], released[asking] = np.append(mine, -1)[last], np.append(reach, _NONE)[last]
+    for by, times in ((on_host, enqueued), (~on_host, module["ts"][work])):
+        asking = np.flatnonzero((lane >= 0) & by & ~itself)
+        last = Keyed(group, times).last(lane[asking], _enqueued(module, record[asking]), to=True)
+        awaited[asking], released[asking] = np.append(work, -1)[last], np.append(reach, _NONE)[last]
     return awaited, released
