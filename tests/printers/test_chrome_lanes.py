@@ -114,3 +114,40 @@ def test_original_events_come_back_as_they_were(tmp_path: Path) -> None:
     back = load_text(tmp_path, render(done))
     assert differences(before, back) == []
     assert manager.reports(manager.run(back))["overlap"] == manager.reports(done)["overlap"]
+
+
+def counted(*rows: tuple[str, int, int]) -> tir.Module:
+    """A module with a table of counters that a pass `acme` wrote: name, instant, value."""
+    item = module([Ev("dev.kernel", "gemm", 0, 5_000)])
+    names, instants, values = zip(*rows, strict=True)
+    strings, codes = item.strings.encode(list(names))
+    domain = "table:acme.load"
+    declared = [
+        Annotation("acme.counter", domain, "str"), Annotation("acme.counter_at", domain, unit="ns"),
+        Annotation("acme.counter_value", domain),
+    ]  # fmt: skip
+    columns = {"acme.counter": codes, "acme.counter_at": np.array(instants), "acme.counter_value": np.array(values)}
+    item = item.with_strings(strings).with_table("acme.load", columns)
+    return attrs.evolve(item, annotations={one.name: Written(one, None) for one in declared})
+
+
+def test_a_stranger_s_counters_are_shown() -> None:
+    """Each name is a counter, its values in order of time; an unknown value is no sample."""
+    item = counted(("depth", 2_000, 1), ("depth", 0, 3), ("other", 500, 7), ("depth", 4_000, tir.NULL_I64))
+    found = [
+        (event["name"], event["ts"], event["args"]["value"]) for event in events_of(render(item)) if event["ph"] == "C"
+    ]
+    assert found == [("acme depth", 0, 3), ("acme depth", 2, 1), ("acme other", 0.5, 7)]
+    assert not [event for event in events_of(render(item, add=("lanes",))) if event["ph"] == "C"]
+
+
+def test_queue_depths_are_a_counter() -> None:
+    """What `gaps` counts is drawn over the streams: as many as were launched, and none left at the end."""
+    found = tir.PassManager.parse("gaps").run(tir.load(EXAMPLE))
+    samples: dict[str, list[int]] = {}
+    for event in events_of(render(found, add=("counters",))):
+        if event["ph"] == "C" and event.get("cat") == "traceir":
+            samples.setdefault(event["name"], []).append(event["args"]["value"])
+    assert sorted(samples)
+    assert all(name.startswith("gaps gpu0.s") for name in samples)
+    assert all(min(values) >= 0 and max(values) > 0 for values in samples.values())

@@ -30,7 +30,7 @@ class Chrome(Printer):
     prints_parts: ClassVar[bool] = True
     add: tuple[Sort, ...] = tir.option(
         SORTS, help="What is added as lanes: regions of all trees, ops by label, collectives, the split of device "
-        "time, gaps, lanes of other passes; nothing for an empty list."
+        "time, gaps, lanes and counters of other passes; nothing for an empty list."
     )  # fmt: skip
     min_gap: tir.Duration = tir.option(
         1000, help="Gaps up to this long are not shown: traces of whole microseconds are full of gaps of 1 us."
@@ -51,13 +51,14 @@ class Chrome(Printer):
         sink = Sink(out, style.unicode)
         redactor = Redactor(module, Pseudonyms(self.salt)) if self.redact else None
         if redactor is not None:
-            found = attrs.evolve(found, tracks=redactor.tracks(found.tracks))
+            # Names of counters are made by passes, of anything that they have seen.
+            found = attrs.evolve(found, tracks=redactor.tracks(found.tracks), counters=())
         source = module.source
         if isinstance(source, ChromeSource):
             places = [(lane.pid, lane.tid) for lane in module.lanes]
             if redactor is not None:
                 places = [(redactor.place(pid), redactor.place(tid)) for pid, tid in places]
-            extra = rows(found.tracks, found.arrows, places, free_pid(module), splice.origin_of(source))
+            extra = rows(found.tracks, found.arrows, found.counters, places, free_pid(module), splice.origin_of(source))
             splice.write(module, source, extra, sink, dead=self.dead, redactor=redactor)
         else:
             regenerate.write(module, found, sink, dead=self.dead, redactor=redactor)

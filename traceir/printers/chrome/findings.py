@@ -9,12 +9,13 @@ import attrs
 import numpy as np
 
 from traceir.ir import Ints, Mask, Module
+from traceir.printers.chrome.counters import Counter, counters_of
 from traceir.printers.chrome.lanes import lane_tracks
 from traceir.printers.chrome.regions import tree_tracks
 from traceir.printers.chrome.tracks import Arrow, Track
 from traceir.printers.chrome.values import fresh, shown, values_of
 
-Sort = Literal["trees", "labels", "collectives", "overlap", "gaps", "lanes"]
+Sort = Literal["trees", "labels", "collectives", "overlap", "gaps", "lanes", "counters"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 _SPLIT = ("overlap",)
 """The pass whose lanes are the split of the device's time; those of all others are of the sort `lanes`."""
@@ -22,10 +23,11 @@ _SPLIT = ("overlap",)
 
 @attrs.frozen(eq=False)
 class Found:
-    """Tracks in the order in which they are shown, and arrows into them."""
+    """Tracks in the order in which they are shown, arrows into them, and counters."""
 
     tracks: Sequence[Track]
     arrows: Sequence[Arrow]
+    counters: Sequence[Counter] = ()
 
 
 def find(module: Module, wanted: Sequence[Sort], min_gap: int) -> Found:
@@ -51,7 +53,8 @@ def find(module: Module, wanted: Sequence[Sort], min_gap: int) -> Found:
                 tracks.append(gaps[0])
     if "lanes" in wanted:
         tracks += lane_tracks(module, None, _SPLIT, min_gap)
-    return Found(*_in_order(tracks, arrows))
+    counters = list(counters_of(module)) if "counters" in wanted else []
+    return Found(*_in_order(tracks, arrows), counters)
 
 
 def _in_order(tracks: list[Track], arrows: list[Arrow]) -> tuple[list[Track], list[Arrow]]:

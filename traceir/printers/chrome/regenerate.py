@@ -76,7 +76,7 @@ def write(module: Module, found: Found, sink: Sink, *, dead: bool, redactor: Red
     members = _metadata(module)
     sink.text(_head({**redactor.metadata(members), "traceir": {**members["traceir"], "redacted": True}}
                     if redactor is not None else members))  # fmt: skip
-    extra = rows(found.tracks, found.arrows, places, free_pid(module), 0)
+    extra = rows(found.tracks, found.arrows, found.counters, places, free_pid(module), 0)
     elements = itertools.chain(events.elements(), events.arrows(), _names(module.lanes, places, redactor), extra)
     sink.rows(elements, first=True)
     sink.text("\n  ]\n}\n")

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from traceir.ir import Array, Ints, Module
+from traceir.printers.chrome.counters import Counter, counter_rows
 from traceir.printers.chrome.text import all_micros, dumps, micros
 
 NAME: Final = "traceir"
@@ -99,14 +100,19 @@ def meta(what: str, pid: Any, tid: Any, **args: Any) -> str:
 
 
 def rows(
-    tracks: Sequence[Track], arrows: Sequence[Arrow], places: Sequence[tuple[Any, Any]], pid: int, origin: int
+    tracks: Sequence[Track],
+    arrows: Sequence[Arrow],
+    counters: Sequence[Counter],
+    places: Sequence[tuple[Any, Any]],
+    pid: int,
+    origin: int,
 ) -> Iterator[str]:
-    """The elements of tracks and arrows as JSON texts: names and order of the rows, slices, then arrows.
+    """The elements of what was found as JSON texts: names and order of the rows, slices, arrows, then counters.
 
     `places` are process and thread of each lane as the file has them; `origin` is added to all times. Ids of arrows
     are their numbers, in a category of their own.
     """
-    if not tracks:
+    if not tracks and not counters:
         return
     yield meta("process_name", pid, 0, name=NAME)
     yield meta("process_sort_index", pid, 0, sort_index=_SORT_INDEX)
@@ -129,6 +135,7 @@ def rows(
             continue  # an arrow cannot lead back in time
         yield _point("s", number, *places[arrow.lane], arrow.ts + origin)
         yield _point("f", number, pid, int(tids[arrow.track][arrow.to]), max(start, arrow.ts) + origin)
+    yield from counter_rows(counters, pid, origin, NAME)
 
 
 def _slices(track: Track, tids: Ints, pid: int, origin: int) -> Iterator[str]:
