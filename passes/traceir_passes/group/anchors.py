@@ -10,13 +10,12 @@ from typing import Final
 import attrs
 import numpy as np
 
-import traceir as tir
-from traceir.ir import Array, Ints, Mask
-from traceir_passes.group.kinds import Kinds, Piece
-from traceir_passes.group.similarity import aligned_cut
-from traceir_passes.group.tokens import FEED_FORWARD, LaneWork, heavies
+from traceir.ir import Ints
+from traceir_passes.group.attentions import Anchors
+from traceir_passes.group.kinds import APART, Kinds, Piece
+from traceir_passes.group.similarity import aligned_cut, is_between
+from traceir_passes.group.tokens import FEED_FORWARD, heavies
 
-_BACKWARD: Final = re.compile(r"bwd|backward", re.IGNORECASE)
 _FEED: Final = re.compile(rb"g[^gn]*[nF]+[^gnF]*g[^gnF]*g+[^gnF]*[nF].*g", re.DOTALL)
 _LETTERS: Final = bytes(sorted(map(ord, FEED_FORWARD)))
 MAX_UNIT: Final = 3
@@ -31,14 +30,6 @@ BESIDE: Final = 3
 
 
 @attrs.frozen(eq=False)
-class Anchors:
-    """The anchors of one direction on one lane: core positions in order, and the segment of each."""
-
-    at: Ints
-    segment: Ints
-
-
-@attrs.frozen(eq=False)
 class Run:
     """Like layers: for each layer the core position of its first anchor, all in one segment.
 
@@ -50,77 +41,16 @@ class Run:
     odd: int
 
 
-def leaf_is_backward(name: str) -> bool:
-    """Whether a kernel name says, outside its template arguments and parameters, that it is a backward kernel."""
-    head = re.split(r"[<(]", name.removeprefix("void "), maxsplit=1)[0]
-    return bool(_BACKWARD.search(head or name))
-
-
-def segments(work: LaneWork, cuts: Ints) -> tuple[Ints, Mask]:
-    """For each lane position its segment, and which positions are separators, which no layer crosses.
-
-    A segment ends at an embedding or sampling token and at each position in `cuts` (the first of a new
-    stretch). An embedding between a gemm and its softmax is a position bias and separates nothing.
-    """
-    separator = np.zeros(len(work), bool)
-    core = work.tokens[work.core]
-    parts = ((core == ord("E")) | (core == ord("Z"))) & ~_biases(core)
-    separator[work.core[parts]] = True
-    step = separator.astype(np.int64)
-    step[1:] |= separator[:-1]
-    step[cuts[cuts < len(work)]] = 1
-    return np.cumsum(step), separator
-
-
-def _biases(core: Array) -> Mask:
-    """Which core tokens are embeddings right between a gemm and its softmax: a position bias inside attention."""
-    out = np.zeros(len(core), bool)
-    if len(core) > 2:
-        out[1:-1] = (core[1:-1] == ord("E")) & (core[:-2] == ord("g")) & (core[2:] == ord("S"))
-    return out
-
-
-def find_anchors(work: LaneWork, segment: Ints, module: tir.Module) -> dict[str, Anchors]:
-    """The anchors of each direction: attention, linear attention, and a softmax between two gemms.
-
-    Anchors with no gemm between them are one (a prefill and a decode kernel, the parts of a linear attention).
-    A forward anchor between two backward ones is recomputation and belongs to the backward layer.
-    """
-    core = work.tokens[work.core]
-    chosen = (core == ord("A")) | (core == ord("L"))
-    near = np.flatnonzero(~_biases(core))  # a position bias stands between a gemm and its softmax without parting them
-    if len(near) > 2:
-        left, mine, right = core[near[:-2]], core[near[1:-1]], core[near[2:]]
-        chosen[near[1:-1][(mine == ord("S")) & (left == ord("g")) & (right == ord("g"))]] = True
-    at = np.flatnonzero(chosen)
-    if not len(at):
-        return {}
-    codes = work.names[work.core[at]]
-    distinct, inverse = np.unique(codes, return_inverse=True)
-    backward = np.array([leaf_is_backward(module.strings[int(code)]) for code in distinct])[inverse]
-    gemms = np.append(0, np.cumsum((core == ord("g")) | (core == ord("M"))))[at]
-    mine = segment[work.core[at]]
-    joined = np.zeros(len(at), bool)
-    joined[1:] = (gemms[1:] == gemms[:-1]) & (backward[1:] == backward[:-1]) & (mine[1:] == mine[:-1])
-    at, backward, mine = at[~joined], backward[~joined], mine[~joined]
-    recomputed = np.zeros(len(at), bool)
-    recomputed[1:-1] = ~backward[1:-1] & backward[:-2] & backward[2:]
-    out = {}
-    for name, wanted in (("forward", ~backward & ~recomputed), ("backward", backward)):
-        if wanted.any():
-            out[name] = Anchors(at[wanted], mine[wanted])
-    return out
-
-
 def pieces_of(anchors: Anchors, core: bytes, borders: Ints) -> tuple[list[Piece], list[int], Ints, Ints]:
-    """The distinct pieces in order of appearance; for each segment its piece, its number and its first core token.
+    """The distinct pieces in order of appearance; for each pass its piece, its segment and its first core token.
 
     `borders` is the segment of each core token.
     """
-    edges = np.append(np.flatnonzero(np.diff(anchors.segment, prepend=-1)), len(anchors.at))
+    changes = np.diff(anchors.segment, prepend=-1) + np.diff(anchors.begin, prepend=-1)
+    edges = np.append(np.flatnonzero(changes), len(anchors.at))
     segment = anchors.segment[edges[:-1]]
-    begins = np.searchsorted(borders, segment)
-    ends = np.searchsorted(borders, segment, side="right")
+    begins = np.maximum(np.searchsorted(borders, segment), anchors.begin[edges[:-1]])
+    ends = np.minimum(np.searchsorted(borders, segment, side="right"), anchors.end[edges[:-1]])
     places = anchors.at - np.repeat(begins, np.diff(edges))
     known: dict[tuple[bytes, bytes], int] = {}
     which = [
@@ -308,6 +238,7 @@ class Finder(Kinds):
     def _stretches(self, bodies: list[bytes], units: list[tuple[int, int]], *, vary: bool) -> list[tuple[int, int]]:
         """Layers parted at borders of forward passes, at long odd stretches, and where the body changes for good."""
         labels = [self._label(bodies, unit) for unit in units]
+        ends = [bodies[stop - 1] for _, stop in units]
         regular = set() if vary else self._regular_extras(bodies, units)
         out: list[tuple[int, int]] = []
         start, odd = 0, 0
@@ -318,10 +249,10 @@ class Finder(Kinds):
             if border:  # such a body reaches into the next pass: of the layer that it begins with it tells nothing
                 labels[i] = ()
             if border or i + 1 == len(labels):
-                out += self._parted(labels, start, i + 1)
+                out += self._parted(labels, ends, start, i + 1)
                 start, odd = i + 1, 0
             elif odd > self.max_odd:
-                out += self._parted(labels, start, i + 2 - odd)
+                out += self._parted(labels, ends, start, i + 2 - odd)
                 start, odd = i + 1, 0
         return out
 
@@ -350,13 +281,17 @@ class Finder(Kinds):
         ends = [bodies[stop - 1] for _, stop in units]
         extra = [k for k, body in enumerate(ends) if body and self._extra(body) == 1]
         distances = {b - a for a, b in itertools.pairwise(extra)}
-        if len(distances) != 1 or min(distances) < self.min_layers or extra[0] >= min(distances):
+        if len(distances) != 1 or min(distances) < self.min_layers or extra[0] > min(distances):
             return set()
         return set(extra)
 
-    def _parted(self, labels: list[tuple[bytes, ...]], start: int, stop: int) -> list[tuple[int, int]]:
+    def _parted(
+        self, labels: list[tuple[bytes, ...]], ends: list[bytes], start: int, stop: int
+    ) -> list[tuple[int, int]]:
         """Parts `[start, stop)` where one frequent body gives way to another for good.
 
+        Kinds that come again take turns, unless for so many layers each that they are rather passes of two kinds.
+        The body between them begins like the one and ends like the other: its layer is the last one of its kind.
         Bodies that share their attention half stay one stack (dense layers first, expert layers after).
         """
         known = [(i, labels[i]) for i in range(start, stop) if self._frequent(labels[i])]
@@ -365,16 +300,22 @@ class Finder(Kinds):
         for i, label in known:
             first.setdefault(label, i)
             last[label] = i
+        lengths: dict[int, int] = {}
+        for _, block in itertools.groupby(known, key=lambda item: item[1]):
+            mine = [i for i, _ in block]
+            lengths.update(dict.fromkeys(mine, len(mine)))
         out = []
         for (i, left), (j, right) in itertools.pairwise(known):
             if left == right or i - start + 1 < LASTING or stop - j < LASTING:
                 continue
             before = {label for label in first if first[label] <= i}
             after = {label for label in last if last[label] >= j}
-            if before & after or self._same_half(left, right):
+            turns = before & after and min(lengths[i], lengths[j]) < APART
+            if turns or self._same_half(left, right):
                 continue
-            out.append((start, j))
-            start = j
+            start_of_next = j + is_between(left[-1], ends[j], right[-1])
+            out.append((start, start_of_next))
+            start = start_of_next
         return [*out, (start, stop)]
 
     def _same_half(self, left: tuple[bytes, ...], right: tuple[bytes, ...]) -> bool:

@@ -67,10 +67,14 @@ def candidates(tree: Tree, owned: Owned, min_layers: int) -> list[Candidate]:
     for k, (parent, cls) in enumerate(zip(tree.parent.tolist(), tree.cls.tolist(), strict=True)):
         families[parent, -1 if parent >= 0 else int(tree.root[k])][cls].append(k)
     out: list[Candidate] = []
+    # Most families are the few parts of one layer: plain lists are looked through faster than arrays are made of them.
+    instance, anchor, heavy = tree.instance.tolist(), (owned.anchors > 0).tolist(), (owned.heavy > 0).tolist()
     for (parent, _), classes in families.items():
-        distinct = [mine for mine in classes.values() if len(set(tree.instance[mine].tolist())) == len(mine)]
-        anchored = [mine for mine in distinct if float(np.mean(owned.anchors[mine] > 0)) >= MOST]
-        others = [mine for mine in distinct if not owned.anchors[mine].any() and (owned.heavy[mine] > 0).all()]
+        if sum(anchor[k] for mine in classes.values() for k in mine) < 2:
+            continue  # a candidate has two frames, of which most hold attentions
+        distinct = [mine for mine in classes.values() if len({instance[k] for k in mine}) == len(mine)]
+        anchored = [mine for mine in distinct if sum(anchor[k] for k in mine) >= MOST * len(mine)]
+        others = [mine for mine in distinct if not any(anchor[k] for k in mine) and all(heavy[k] for k in mine)]
         found = []
         for mine in _taking_turns(anchored):
             if len(mine) < (2 if nested[mine].any() else min_layers) or not owned.heavy[mine].any():

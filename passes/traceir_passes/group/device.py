@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 import attrs
@@ -11,8 +12,9 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Ints
-from traceir_passes.group.anchors import Finder, Run, find_anchors, segments
-from traceir_passes.group.borders import choose, choose_backward
+from traceir_passes.group.anchors import Finder, Run
+from traceir_passes.group.attentions import find_anchors, segments
+from traceir_passes.group.borders import Border, choose, choose_backward
 from traceir_passes.group.laws import dispatches_hold, reductions_hold
 from traceir_passes.group.phase import Course, Courses, Layout, damaged, recurrence, tolerant
 from traceir_passes.group.repeats import Repeat, tandem_repeats
@@ -20,6 +22,8 @@ from traceir_passes.group.stack import Direction, Stack
 from traceir_passes.group.tokens import LaneWork
 
 BOTH, ONE = 0.90, 0.60
+MOST_MISSED = 2
+"""Layers that a run may lack for losses to be why: more anchors are seldom lost so that none is put back."""
 LEAST_SURE = 3
 """Layers above which one odd body says nothing against the others."""
 
@@ -49,13 +53,13 @@ class _Found:
 
 @attrs.frozen(eq=False)
 class _Laid:
-    """A run laid out: its course and where that lies on the lane, its layers, and whether their border is a guess."""
+    """A run laid out: its course and where that lies on the lane, its layers, and how sure their border is."""
 
     found: _Found
     course: Course
     base: int
     layout: Layout
-    guessed: bool
+    border: Border
 
 
 @attrs.frozen(eq=False)
@@ -73,7 +77,33 @@ def device_stacks(module: tir.Module, work: LaneWork, cuts: Ints, options: Devic
     segment, _ = segments(work, cuts)
     laid = _laid(_find(module, work, segment, options), Courses(work))
     patterns: dict[tuple[Layout, bool, int], _Pattern] = {}
-    return [_stack(work, item, patterns, options) for item in laid]
+    stacks = [_stack(work, item, patterns, options) for item in laid]
+    return [
+        stack if sure else attrs.evolve(stack, checks={**stack.checks, "like_counts": False})
+        for stack, sure in zip(stacks, _like_counts(laid), strict=True)
+    ]
+
+
+def _like_counts(laid: list[_Laid]) -> list[bool]:
+    """Whether each run has as many layers as its like, or others than all of them by more than losses make.
+
+    Asked only where kernels were lost: then a run that is alone with its number, one or two beside that of a like one,
+    has likely lost an anchor that was not put back. Else they may be passes of different depth.
+    """
+    groups: dict[tuple[bytes, Direction], list[int]] = {}
+    for k, item in enumerate(laid):
+        if not (item.layout.cut_first or item.layout.cut_last):
+            groups.setdefault((item.course.template, item.found.direction), []).append(k)
+    out = [True] * len(laid)
+    for members in groups.values():
+        counts = Counter(len(laid[k].found.at) for k in members)
+        if len(counts) < 2 or not any(damaged(laid[k].course) for k in members):
+            continue
+        for k in members:
+            mine = len(laid[k].found.at)
+            near = any(0 < abs(other - mine) <= MOST_MISSED for other in counts)
+            out[k] = counts[mine] > 1 or not near
+    return out
 
 
 def _laid(found: list[_Found], courses: Courses) -> list[_Laid]:
@@ -85,11 +115,11 @@ def _laid(found: list[_Found], courses: Courses) -> list[_Laid]:
         offsets = _phases([(course, item.direction) for item, (course, _) in zip(found, placed, strict=True)], courses)
         out, bounded, bound = [], [], 0
         for k, item in enumerate(found):
-            first = max(firsts[k], bound)
+            first = min(max(firsts[k], bound), int(item.at[0]))
             course, base = placed[k] if first == firsts[k] else courses.course(item.at, first, item.stop)
-            offset, guess = offsets[course.template, item.direction]
-            layout = courses.lay(course, offset)
-            out.append(_Laid(item, course, base, layout, guess))
+            border = offsets[course.template, item.direction]
+            layout = courses.lay(course, border.offset)
+            out.append(_Laid(item, course, base, layout, border))
             bounded.append(first)
             bound = base + layout.starts[-1]
         if bounded == firsts:
@@ -108,7 +138,7 @@ def _find(module: tir.Module, work: LaneWork, segment: Ints, options: DeviceOpti
         pairs += [(side, run) for run in finder.runs(anchors, work.core_text, borders)]
     if not pairs:
         return []
-    pairs.sort(key=lambda pair: int(pair[1].at[0]))
+    pairs = _apart(sorted(pairs, key=lambda pair: int(pair[1].at[0])), options.min_layers)
     repeats = tandem_repeats(work.tokens[work.core], borders, max_period=options.max_period)
     lows = np.searchsorted(segment, [run.segment for _, run in pairs], side="left").tolist()
     highs = np.searchsorted(segment, [run.segment for _, run in pairs], side="right").tolist()
@@ -120,6 +150,18 @@ def _find(module: tir.Module, work: LaneWork, segment: Ints, options: DeviceOpti
         stop = min([highs[i], *(begin for begin in begins[i + 1 : i + 2] if begin > places[i][-1])])
         agreed = _agree(run, repeats, known)
         out.append(_Found(direction, places[i], lows[i], stop, run.odd, agreed))
+    return out
+
+
+def _apart(pairs: list[tuple[Direction, Run]], min_layers: int) -> list[tuple[Direction, Run]]:
+    """Runs in order without what an earlier one spans: an anchor that was put back may lie in the next pass."""
+    out: list[tuple[Direction, Run]] = []
+    last = -1
+    for side, run in pairs:
+        kept = run.at[run.at > last]
+        if len(kept) >= min_layers or len(kept) == len(run.at):
+            out.append((side, attrs.evolve(run, at=kept)))
+            last = int(kept[-1])
     return out
 
 
@@ -151,7 +193,7 @@ def _covered(firsts: Ints, repeats: Sequence[Repeat]) -> bool:
     return used > 0 and covered >= len(firsts) - 2 * used
 
 
-def _phases(runs: list[tuple[Course, Direction]], courses: Courses) -> dict[tuple[bytes, Direction], tuple[int, bool]]:
+def _phases(runs: list[tuple[Course, Direction]], courses: Courses) -> dict[tuple[bytes, Direction], Border]:
     """The offset of the layer border in each template of each direction, decided by all runs that share it."""
     groups: dict[tuple[bytes, Direction], list[Course]] = {}
     for item, side in runs:
@@ -186,7 +228,7 @@ def _stack(
         start=BOTH if item.found.agreed else ONE,
         checks=patterns[key].checks,
         cut=item.layout.cut_first or item.layout.cut_last,
-        guessed=item.guessed,
+        guessed=item.border.guessed,
     )
 
 
@@ -203,6 +245,8 @@ def _checks(item: _Laid, layer: Ints, options: DeviceOptions) -> dict[str, bool]
             checks["autocorrelation"] = share >= options.autocorrelation
     if not (item.found.agreed and alike):
         checks["like_bodies"] = alike
+    if item.border.doubted:
+        checks["border"] = False
     if item.found.direction == "backward" or layout.cut_first or layout.cut_last:
         return checks  # reductions of gradients come as buckets fill, and what the window cut off was not counted
     course, inside = item.course, starts[-1] - starts[0]

@@ -10,8 +10,8 @@ import numpy as np
 import traceir as tir
 from traceir.ir import NULL_U32, Array, Ints, Mask
 from traceir_passes.group import attach, captured, reconcile, steps
-from traceir_passes.group.anchors import find_anchors, segments
 from traceir_passes.group.annotations import annotation_stacks
+from traceir_passes.group.attentions import find_anchors, segments
 from traceir_passes.group.backward import backward_links
 from traceir_passes.group.columns import BASES, REASONS, WRITES
 from traceir_passes.group.device import BOTH, DeviceOptions, device_stacks

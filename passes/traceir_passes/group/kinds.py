@@ -115,14 +115,18 @@ class Kinds:
     def _extra(self, body: bytes) -> int:
         """How many heavy tokens a body has more than its nearest frequent one; 0 if it is of a kind of its own.
 
-        So it is if it is frequent itself, or has more experts: no work between passes has those.
+        So it is if it is frequent itself, unless its like stand far apart, or has more experts: no work between passes
+        has those.
         """
         known = self._extras.get(body)
         if known is None:
             leader = self._leader[body]
             alike = [kind for kind in self._kinds if self._ends[kind] & self._ends[body]]
             near = leader if leader in self._kinds else nearest(body, alike, self.likeness, 0.0)
-            own = self._typical(body) == body or (near is not None and body.count(b"M") > near.count(b"M"))
+            between = leader in self._main and leader not in self._kinds
+            own = (self._typical(body) == body and not between) or (
+                near is not None and body.count(b"M") > near.count(b"M")
+            )
             known = self._extras[body] = heavies(body) - heavies(near) if near and not own else 0
         return known
 
@@ -132,7 +136,7 @@ class Kinds:
         So it is where experts are looped over, as many as tokens ask for.
         """
         closed = [body for body in bodies if body]
-        return sum(1 for body in closed if abs(self._extra(body)) >= 2) > VARIABLE * len(closed)
+        return sum(1 for body in closed if abs(self._extra(body)) >= 2) > max(VARIABLE * len(closed), 1)
 
     def _rough(self, bodies: list[bytes], labels: list[tuple[bytes, ...]]) -> bool:
         """Whether a run's bodies are only roughly like their kinds, or of as many kinds as chance gives."""

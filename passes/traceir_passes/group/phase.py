@@ -131,8 +131,8 @@ def allowed(run: Course, *, damage: bool = False) -> Allowed | None:
         back = max(back, _back_with_loss(run))
     ahead = max(period - len(body) + _common(run.tail, body) for body in run.variants)
     names = min(_name_extent(run), back)
-    if run.at[0] - back == 0:
-        names = 0
+    if run.at[0] - back == 0 or (damage and back == period):
+        names = 0  # what repeats before a run as a whole may be a layer that was not recognised
     if run.at[-1] + ahead == len(run.text):
         ahead = period - 1
     low, high = max(period - back, 0), min(ahead, period)
@@ -142,7 +142,8 @@ def allowed(run: Course, *, damage: bool = False) -> Allowed | None:
         proper, core = grammar(run.template), _allowed_by_core(run)
         cut = run.at[0] - back == 0 and low != proper
         altered = not low <= proper <= high and core is not None and core.low <= proper <= core.high
-        return Allowed(low, high, max(min(high, period - names), low), cut, altered)
+        before = run.text[max(run.first - 1, run.at[0] - period - 1, 0) : run.at[0]][::-1]
+        return Allowed(low, high, max(min(high, period - names), low), cut, altered, before)
     return _allowed_by_core(run)
 
 

@@ -17,6 +17,7 @@ MAX_LEADERS: Final = 64
 Only traces without structure reach the limit: there every new body would lead, and their square be compared.
 Leaders are taken in order of frequency, so what is left out is the rarest.
 """
+_ANCHORS: Final = b"ALS"
 
 
 @attrs.define(eq=False)
@@ -73,7 +74,8 @@ def clusters(
     Leaders are taken in order of frequency: a body that is like no leader so far becomes one, up to MAX_LEADERS;
     then every body goes to its nearest leader, or leads itself alone. At last the most frequent body of each cluster
     leads it: a damaged body, which was like no leader, may have drawn its sound one to it. Bodies that begin with
-    different tokens never share a cluster, nor do those that have no bit of `ends` (what may follow a body) in common.
+    different anchors never share a cluster (one that lost its own may be of any), nor do those that have no bit of
+    `ends` (what may follow a body) in common.
     Cost: distinct bodies times MAX_LEADERS at most.
     """
     order = sorted(counts, key=lambda body: -counts[body])
@@ -123,7 +125,7 @@ class _Leaders:
         bound = common[inside] / total[inside]
         order = np.argsort(-bound, kind="stable")
         pairs = zip(inside[order].tolist(), bound[order].tolist(), strict=True)
-        return [(i, most) for i, most in pairs if self.bodies[i][:1] == body[:1]]
+        return [(i, most) for i, most in pairs if body[0] not in _ANCHORS or self.bodies[i][:1] == body[:1]]
 
     def nearest(self, row: int, body: bytes) -> bytes | None:
         """The most similar leader that reaches `least`; the earlier one of equals."""
@@ -182,3 +184,11 @@ def aligned_cut(body: bytes, template: bytes, cut: int) -> int:
         range(len(body) + 1),
         key=lambda split: (before[split] + after[split], body[split : split + 1] == begins, -abs(split - cut)),
     )
+
+
+def is_between(left: bytes, body: bytes, right: bytes) -> bool:
+    """Whether a body begins like one and ends like another, and is so more by two tokens than it is like that one."""
+    before = common_lengths(left, body)
+    after = common_lengths(right[::-1], body[::-1])
+    best = max(head + tail for head, tail in zip(before, after[::-1], strict=True))
+    return best >= after[-1] + 2

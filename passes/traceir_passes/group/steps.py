@@ -236,13 +236,33 @@ def _first_of_group(embeds: Array, near: int = 16) -> int:
 
 
 def _repeated(work: LaneWork, stacks: list[Stack]) -> list[tuple[int, int]]:
-    """Steps as position ranges, one for each period of a sequence of stacks that repeats."""
-    signs = [(stack.layers, stack.direction, stack.title, len(stack.rows) // stack.layers) for stack in stacks]
+    """Steps as position ranges, one for each period of a sequence of stacks that repeats.
+
+    Stacks that overlap (micro-batches take turns) follow no other, so together they are one member of the sequence.
+    """
+    begins: list[int] = []
+    signs: list[tuple[tuple[int, str, str, int], ...]] = []
+    last = -1
+    for first, end, stack in sorted(((*_span(work, stack), stack) for stack in stacks), key=lambda item: item[:2]):
+        sign = stack.layers, stack.direction, stack.title, len(stack.rows) // stack.layers
+        if first > last:
+            begins.append(first)
+            signs.append((sign,))
+        else:
+            signs[-1] = *signs[-1], sign
+        last = max(last, end)
     period = next((p for p in periods(signs) if 2 * p <= len(signs)), None)
     if period is None:
         return []
-    begins = np.searchsorted(work.rows, [int(stack.rows[0]) for stack in stacks[::period]]).tolist()
+    begins = begins[::period]
     return list(zip(begins, [*begins[1:], len(work)], strict=True))
+
+
+def _span(work: LaneWork, stack: Stack) -> tuple[int, int]:
+    """Where on its lane a stack begins and ends, but for a tenth of its work that may straggle behind."""
+    at = np.minimum(np.searchsorted(work.rows, stack.rows), len(work) - 1)
+    own = at[work.rows[at] == stack.rows] if (work.rows[at] == stack.rows).any() else at
+    return int(own[0]), int(own[9 * (len(own) - 1) // 10])
 
 
 def _by_graphs(module: tir.Module, works: list[LaneWork], member: Array) -> tuple[list[Step], Array]:

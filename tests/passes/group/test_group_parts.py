@@ -20,7 +20,6 @@ from traceir_passes.group.similarity import (
     aligned_cut,
     clusters,
     common_lengths,
-    nearest,
     periods,
 )
 from traceir_passes.group.steps import marked_steps, phase_of
@@ -59,13 +58,19 @@ def test_likeness_is_symmetric_and_one_only_for_equals(left: bytes, right: bytes
 
 
 def slow_clusters(counts: dict[bytes, int], least: float) -> dict[bytes, bytes]:
-    """Clusters with every body compared with every leader."""
+    """Clusters with every body compared with every leader that begins with the same anchor, if it begins with one."""
     likeness, leaders = Likeness(), list[bytes]()
     order = sorted(counts, key=lambda body: -counts[body])
+
+    def home(body: bytes) -> bytes | None:
+        alike = [one for one in leaders if body[:1] not in (b"A", b"L", b"S") or one[:1] == body[:1]]
+        ratio = max((likeness(body, one) for one in alike), default=-1.0)
+        return next(one for one in alike if likeness(body, one) == ratio) if ratio >= least else None
+
     for body in order:
-        if nearest(body, leaders, likeness, least) is None:
+        if home(body) is None:
             leaders.append(body)
-    found = {body: nearest(body, leaders, likeness, least) or body for body in order}
+    found = {body: home(body) or body for body in order}
     return {body: next(other for other in order if found[other] == found[body]) for body in order}
 
 

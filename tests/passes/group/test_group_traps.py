@@ -12,7 +12,7 @@ import traceir as tir
 from tests.build import Ev
 from tests.passes.group.program import DENSE, TP, Program, once, only, report
 from tests.passes.group.synthetic import Tape, found, grouped, truth
-from traceir_passes.group.anchors import leaf_is_backward, segments
+from traceir_passes.group.attentions import leaf_is_backward, segments
 from traceir_passes.group.repeats import tandem_repeats
 from traceir_passes.group.similarity import Likeness, clusters
 from traceir_passes.group.tokens import lane_works
