@@ -1,10 +1,41 @@
-"""What tabular formats share: reading databases column-wise, and putting tables together to a module."""
+"""What tabular formats share: databases read column-wise, formats described as data, and tables put together."""
 
 from __future__ import annotations
 
-from traceir_frontends.tabular.assembly import Assembly, matched
-from traceir_frontends.tabular.database import Database, is_database
+from traceir_frontends.tabular.assembly import Assembly, Columns, distinct_rows, matched, plain, row_codes
+from traceir_frontends.tabular.database import Database, is_database, is_packed_database
+from traceir_frontends.tabular.describe import Arg, Enum, Format, Name, Part, Table
+from traceir_frontends.tabular.findings import file_findings
 from traceir_frontends.tabular.frame import Frame
+from traceir_frontends.tabular.launches import Joins, Waits, add_edges
+from traceir_frontends.tabular.reading import Rows, Texts, add_rows, read_table, without_gc
 from traceir_frontends.tabular.source import TableSource
 
-__all__ = ["Assembly", "Database", "Frame", "TableSource", "is_database", "matched"]
+__all__ = [
+    "Arg",
+    "Assembly",
+    "Columns",
+    "Database",
+    "Enum",
+    "Format",
+    "Frame",
+    "Joins",
+    "Name",
+    "Part",
+    "Rows",
+    "Table",
+    "TableSource",
+    "Texts",
+    "Waits",
+    "add_edges",
+    "add_rows",
+    "distinct_rows",
+    "file_findings",
+    "is_database",
+    "is_packed_database",
+    "matched",
+    "plain",
+    "read_table",
+    "row_codes",
+    "without_gc",
+]

@@ -19,15 +19,22 @@ Decode = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 @attrs.define(eq=False)
 class TableSource:
-    """A database file. An event's offset is its row, and its length the number of its table plus one."""
+    """A database file. An event's offset is its row, and its length the number of its table plus one.
+
+    `path` is what the user named; `file` is the database itself where that is another one, such as an export of it in
+    a temporary folder, which `keeps` holds on to.
+    """
 
     path: str
     frontend: str
     decode: Decode
+    file: str = ""
+    keeps: object = None
     _stamp: tuple[int, int] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._stamp = _stamp_of(self.path)
+        self.file = self.file or self.path
+        self._stamp = _stamp_of(self.file, self.path)
 
     def raw(self, offset: int, length: int) -> bytes:
         """The event's row as JSON, column by column; empty if it has none."""
@@ -39,24 +46,24 @@ class TableSource:
         return [self.decode(table, row) if row else {} for table, row in self._rows(offsets.tolist(), lengths.tolist())]
 
     def _rows(self, offsets: Sequence[int], lengths: Sequence[int]) -> list[tuple[str, Mapping[str, Any]]]:
-        if _stamp_of(self.path) != self._stamp:
+        if _stamp_of(self.file, self.path) != self._stamp:
             raise InputError(f"The input {self.path} has changed since it was loaded; load it again.")
-        with Database.open(self.path) as database:
+        with Database.open(self.file) as database:
             names = list(database.tables)
             wanted: dict[int, list[int]] = {}
             for offset, length in zip(offsets, lengths, strict=True):
-                if length > 0:
+                if 0 < length <= len(names):
                     wanted.setdefault(length - 1, []).append(offset)
-            found = {number: database.rows(number, rows) for number, rows in wanted.items() if number < len(names)}
+            found = {number: database.rows(number, sorted(set(rows))) for number, rows in wanted.items()}
             return [
                 (names[length - 1], found[length - 1].get(offset, {})) if length - 1 in found else ("", {})
                 for offset, length in zip(offsets, lengths, strict=True)
             ]
 
 
-def _stamp_of(path: str) -> tuple[int, int]:
+def _stamp_of(file: str, path: str) -> tuple[int, int]:
     try:
-        status = os.stat(path)
+        status = os.stat(file)
     except OSError as error:
         raise InputError(f"The input {path} cannot be read: {error.strerror or error}.") from error
     return status.st_size, status.st_mtime_ns
