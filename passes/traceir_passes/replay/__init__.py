@@ -1,0 +1,30 @@
+"""The event graph of time, which `critical-path` and `what-if` share; not a pass."""
+
+from __future__ import annotations
+
+from traceir_passes.replay.edges import NEAR, graph_of
+from traceir_passes.replay.graph import CODE, KINDS, Contradiction, Graph, extent, latest, replay, tightest
+from traceir_passes.replay.path import BEGIN, CLASSES, Path, by_class, classes, observed, path, per_event
+from traceir_passes.replay.slack import slack_of
+
+__all__ = [
+    "BEGIN",
+    "CLASSES",
+    "CODE",
+    "KINDS",
+    "NEAR",
+    "Contradiction",
+    "Graph",
+    "Path",
+    "by_class",
+    "classes",
+    "extent",
+    "graph_of",
+    "latest",
+    "observed",
+    "path",
+    "per_event",
+    "replay",
+    "slack_of",
+    "tightest",
+]
