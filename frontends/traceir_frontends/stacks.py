@@ -87,11 +87,17 @@ class Stacks:
             self.close(at)
         return still
 
+    def columns(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+        """Frame, start, end, lane and parent (a position, -1 none) of all frames so far, in the order of opening."""
+        table = np.array(self._events, np.int64).reshape(-1, 5)
+        frame, start, end, lane, parent = np.ascontiguousarray(table.T)
+        return frame, start, end, lane, parent
+
     def build(self, frontend: str, name: str, health: Sequence[Finding], meta: Mapping[str, Any]) -> Module:
         """The module; InputError if there is no frame at all. O(n log n)."""
         if not self._events:
             raise InputError(f"The input {self.path} holds no stack; record it again.")
-        frame, start, end, lane, parent = (np.array(column, np.int64) for column in zip(*self._events, strict=True))
+        frame, start, end, lane, parent = self.columns()
         names = list(dict.fromkeys(item.name for item in self.frames))
         code = {text: at for at, text in enumerate(names)}
         codes = np.array([code[item.name] for item in self.frames], np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import IO, Final
 
 from traceir.errors import InputError
 
-MOST: Final = 1 << 31
+MOST: Final = 1 << 29
 """Bytes of the largest text that is held whole; what is larger is a bomb, or no file of such a format."""
 _PIECE: Final = 1 << 20
 
@@ -38,20 +39,24 @@ def decoded(raw: bytes) -> tuple[str, int]:
         return text, text.count("\N{REPLACEMENT CHARACTER}")
 
 
+def name_of(path: str) -> str:
+    """What the module of an input is called."""
+    return "stdin" if path == "-" else os.path.basename(path)
+
+
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
     while piece := file.read(_PIECE):
         yield piece
 
 
 def _text(path: str, pieces: Iterator[bytes], most: int) -> tuple[bytes, str | None]:
-    out, size, damage = [], 0, None
+    out, damage = bytearray(), None
     for piece, problem in _inflated(pieces):
         damage = problem
-        out.append(piece)
-        size += len(piece)
-        if size > most:
+        out += piece
+        if len(out) > most:
             raise InputError(f"The input {path} holds more than {most} bytes of text; cut it, or record less.")
-    return b"".join(out), damage
+    return bytes(out), damage
 
 
 def _inflated(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, str | None]]:

@@ -11,11 +11,11 @@ from traceir.errors import InputError
 from traceir.ir import Finding, Lane, Module
 from traceir.loading import Frontend, Head, Progress
 from traceir_frontends.stacks import Frame, Stacks
-from traceir_frontends.whole import decoded, read_whole
+from traceir_frontends.whole import decoded, name_of, read_whole
 
 __all__ = ["Collapsed"]
 
-_LINE: Final = re.compile(r"(?P<stack>\S.*?)[ \t]+(?P<count>\d{1,18})\s*\Z")
+_COUNT: Final = re.compile(r"[0-9]{1,18}\Z")
 _THREAD: Final = re.compile(r"thread \((?P<tid>\w+)\)(?:: (?P<name>.*))?\Z")
 _PROCESS: Final = re.compile(r"process (?P<pid>\d+)(?::.*)?\Z")
 _TRIED: Final = 64
@@ -32,7 +32,7 @@ class Collapsed(Frontend):
         """Middling where every line is frames and a count, and some stack is deeper than one frame."""
         lines = [line for line in head.text.decode("utf-8", "replace").splitlines()[:_TRIED] if line.strip()]
         whole = lines[:-1] if len(lines) > 1 and len(head.text) >= 1 << 16 else lines
-        fits = bool(whole) and all(_LINE.match(line) for line in whole)
+        fits = bool(whole) and all(_split(line) for line in whole)
         return 0.6 if fits and any(";" in line for line in whole) else 0.0
 
     def load(self, path: str, progress: Progress | None = None) -> Module:
@@ -48,14 +48,16 @@ class Collapsed(Frontend):
         frames: dict[str, int] = {}
         wrong: list[int] = []
         for number, line in enumerate(text.splitlines(), 1):
-            found = _LINE.match(line)
+            found = _split(line)
             if found is None:
                 wrong += [number] if line.strip() else []
                 continue
-            thread, label, names = _thread(found["stack"].split(";"))
+            thread, label, names = _thread(found[0].split(";"))
             labels[thread] = labels.get(thread, "") or label
             stack = [frames.setdefault(name, len(frames)) for name in names]
-            threads.setdefault(thread, []).append((stack, int(found["count"])))
+            threads.setdefault(thread, []).append((stack, found[1]))
+        if not threads and damage:
+            raise InputError(f"The input {path} is a gzip file that is damaged: {damage}; copy it again.")
         if not threads:
             raise InputError(f"The input {path} holds no collapsed stack; each line has to be frames and a count.")
         stacks = Stacks(path, [Frame(name) for name in frames])
@@ -66,7 +68,13 @@ class Collapsed(Frontend):
                 stacks.become(stack, at)
                 at += count
             stacks.end(at)
-        return stacks.build("collapsed", "stacks", _findings(wrong, odd, damage), {})
+        return stacks.build("collapsed", name_of(path), _findings(wrong, odd, damage), {})
+
+
+def _split(line: str) -> tuple[str, int] | None:
+    """The stack of a line and its count, which stands behind the last blank; None if it is no such line. O(length)."""
+    parts = line.rsplit(maxsplit=1)
+    return (parts[0].strip(), int(parts[1])) if len(parts) == 2 and _COUNT.match(parts[1]) else None
 
 
 def _thread(names: list[str]) -> tuple[tuple[str, str], str, list[str]]:

@@ -12,6 +12,7 @@ from traceir.errors import InputError
 from traceir.ir import Finding, Lane, Module
 from traceir_frontends.speedscope.document import Document, FrameRow, Profile, plain
 from traceir_frontends.stacks import Frame, Stacks
+from traceir_frontends.whole import name_of
 
 _NS: Final = {"nanoseconds": 1, "microseconds": 1_000, "milliseconds": 1_000_000, "seconds": 1_000_000_000}
 _UNITS: Final = (*_NS, "none", "bytes")
@@ -47,8 +48,9 @@ def lower(path: str, document: Document) -> Module:
                 f"The input {path} says that its profile {number} is {profile.type!r}, which is neither sampled nor "
                 "evented."
             )
-    meta = {"exporter": document.exporter} if document.exporter else {}
-    return stacks.build("speedscope", document.name or "stacks", _findings(reading), meta)
+    told = {"profile": document.name, "exporter": document.exporter}
+    meta = {key: value for key, value in told.items() if value}
+    return stacks.build("speedscope", name_of(path), _findings(reading), meta)
 
 
 def _sampled(stacks: Stacks, profile: Profile, number: int, reading: _Reading) -> None:
@@ -61,6 +63,11 @@ def _sampled(stacks: Stacks, profile: Profile, number: int, reading: _Reading) -
     for place, (stack, weight) in enumerate(zip(profile.samples, profile.weights, strict=True)):
         for frame in stack:
             _known(stacks, frame, f"sample {place} of profile {number}", reading)
+        if weight < 0:
+            raise InputError(
+                f"The input {reading.path} gives sample {place} of profile {number} the weight {weight}, and time does "
+                "not run backwards."
+            )
         stacks.become(stack, _ns(at, profile, reading))
         at += weight
     stacks.end(_ns(at, profile, reading))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import traceir as tir
+from tests.frontends.texts import assert_round_trip, listing
 from traceir.errors import InputError
 
 TEXT = """thread (7): MainThread;main (a.py:1);work (a.py:2) 3
@@ -98,3 +100,33 @@ def test_shared_files(shared: Any) -> None:
         module = tir.load(file)
         roots = module["dur"][module["parent"] < 0].sum()
         assert int(roots) == (total or counts[""])
+
+
+def test_damaged_gzip_and_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gzip file of which nothing can be read, and one that holds far too much."""
+    file = tmp_path / "stacks.txt"
+    file.write_bytes(b"\x1f\x8bhello")
+    with pytest.raises(InputError) as caught:
+        tir.load(file, frontend="collapsed")
+    assert str(caught.value) == (
+        f"The input {file} is a gzip file that is damaged: Error -3 while decompressing data: unknown compression "
+        "method; copy it again."
+    )
+    monkeypatch.setattr("traceir_frontends.whole.read_whole.__defaults__", (1 << 20,))
+    file.write_bytes(gzip.compress(b"a;b 1\n" * (1 << 18)))
+    with pytest.raises(InputError) as caught:
+        tir.load(file, frontend="collapsed")
+    assert str(caught.value) == f"The input {file} holds more than 1048576 bytes of text; cut it, or record less."
+
+
+def test_golden(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    """The whole module as text."""
+    module = load(tmp_path, TEXT)
+    assert_round_trip(module)
+    golden("frontends/collapsed.tir", listing(module))
+
+
+@pytest.mark.parametrize("name", ["local_pyspy_threads.raw.txt", "asyncprofiler_sample1.collapsed"])
+def test_real_files_come_back(name: str, shared: Any) -> None:
+    """Every shared file is sound, and equal after a round trip."""
+    assert_round_trip(tir.load(shared(f"pyspy_speedscope/{name}")))

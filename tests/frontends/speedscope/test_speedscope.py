@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import traceir as tir
+from tests.frontends.texts import assert_round_trip, listing
 from traceir.errors import InputError
 
 FRAMES: list[dict[str, Any]] = [{"name": "main", "file": "spin.py", "line": 16}, {"name": "work"}, {"name": "leaf"}]
@@ -55,7 +57,8 @@ def test_samples_that_share_a_stack_are_one_frame(tmp_path: Path) -> None:
     (lane,) = module.lanes
     assert (lane.name, lane.kind, lane.tid, lane.label) == ("cpu.t7", "host.thread", "7", "hasher")
     assert module.event(0).args == {"name": "main", "file": "spin.py", "line": 16}
-    assert (module.name, module.meta["exporter"], module.health) == ("spin", "py-spy@0.4.3", ())
+    assert (module.name, module.meta["profile"], module.meta["exporter"]) == ("trace.json", "spin", "py-spy@0.4.3")
+    assert module.health == ()
     assert not tir.verify(module)
 
 
@@ -165,3 +168,31 @@ def test_shared_files(shared: Any) -> None:
         module = tir.load(file)
         assert len(module)
         assert not [item for item in tir.verify(module) if item.level == "error"]
+
+
+def test_time_does_not_run_backwards(tmp_path: Path) -> None:
+    """A negative weight is refused with its place."""
+    file = write(tmp_path, profile(weights=[0.01, -0.02, 0.01]))
+    with pytest.raises(InputError) as caught:
+        tir.load(file)
+    assert str(caught.value) == (
+        f"The input {file} gives sample 1 of profile 0 the weight -0.02, and time does not run backwards."
+    )
+
+
+def test_golden(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    """The whole module as text, with what its frames say."""
+    module = tir.load(write(tmp_path, profile(), evented(("O", 1, 1), ("O", 2, 1.5), ("C", 2, 2)), exporter="me@1"))
+    assert_round_trip(module)
+    golden("frontends/speedscope.tir", listing(module))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["local_pyspy.speedscope.json", "local_pyspy_threads.speedscope.json",
+     "speedscope_speedscope_0.0.1_simple.speedscope.json", "speedscope_speedscope_0.6.0_two-sampled.speedscope.json",
+     "speedscope_speedscope_invalid_incomplete-trace.json"],
+)  # fmt: skip
+def test_real_files_come_back(name: str, shared: Any) -> None:
+    """Every shared file is sound, and equal after a round trip."""
+    assert_round_trip(tir.load(shared(f"pyspy_speedscope/{name}")))
