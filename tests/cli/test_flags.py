@@ -8,7 +8,7 @@ import pytest
 
 from .lines import Command
 
-INFER = 'infer{roles="",norm_window=8,unknown_warn=0.05}'
+INFER = 'infer{roles="",norm_window=8,unknown_warn=0.05,operands=false}'
 
 
 def test_the_dumped_pipeline_ends_where_the_run_does(decode: Path, command: Command) -> None:
@@ -85,8 +85,8 @@ def test_short_flags_may_stand_together(decode: Path, command: Command) -> None:
         ),
         (
             "group,infer{roles=bad.toml}",
-            "The option roles of infer names a file that is no use: The role table bad.toml cannot be read: Invalid "
-            "value (at end of document).",
+            "The option roles of infer names a file that is no use: The role table bad.toml cannot be read: it is "
+            "no TOML, invalid value (at end of document).",
         ),
     ],
 )

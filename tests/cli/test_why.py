@@ -25,7 +25,8 @@ def test_a_value_is_traced_to_its_pass_and_what_that_read(capsys: pytest.Capture
     assert lines[3:5] == ["    It is derived.", "  by overlap{versus=any} (pass 3 of 3)"]
     assert lines[5].startswith("    versus=any, not the default: What hides communication")
     assert lines[6].startswith("    fused=third: ")
-    assert lines[8] == "  from id, ts, dur, kind, lane, live of the events, and:"
+    assert lines[8].startswith("    compat=")
+    assert lines[9] == "  from id, ts, dur, kind, lane, live of the events, and:"
     assert '    infer.role = "all-reduce" (by infer)' in lines
     assert '    coll.library = "nccl" (of row 1 of table:collectives, by collectives)' in lines
     assert "    tree.steps: not there" in lines
@@ -39,7 +40,7 @@ def test_a_place_in_a_tree_is_its_region(capsys: pytest.CaptureFixture[str]) -> 
 def test_an_event_stands_for_the_regions_and_the_lane_around_it(capsys: pytest.CaptureFixture[str]) -> None:
     """The innermost region that has a value; and regions are called by their names as well."""
     around = asked(capsys, "--passes", "group", "%5196", "group.confidence")
-    assert around[:2] == ["@stack.0 : stack of the tree layers, 540 events", "  group.confidence = 0.98"]
+    assert around[:2] == ["@stack.0 : stack of the tree layers, 540 events", "  group.confidence = 0.9867"]
     named = asked(capsys, "--passes", "group", "@layer.3", "group.confidence")
     assert named[0] == "@stack.0.layer.3 : layer of the tree layers, 15 events"
     assert named[3] == "    Here it is null: not a stack"

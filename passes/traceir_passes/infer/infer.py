@@ -40,13 +40,13 @@ class Infer(tir.Pass):
         least=1,
         help="kernels within which pow, mean and rsqrt make a norm; with casts and a scale it has six to eight",
     )
+    unknown_warn: tir.Share = tir.option(
+        0.05, help="share of unknown kernel time above which class totals are unreliable; below it they move little"
+    )
     operands: bool = tir.option(
         False,
         help="ask the operators that launched products for sizes and types; their arguments are then read from the "
         "input again, which takes as long as a second reading if it is compressed",
-    )
-    unknown_warn: tir.Share = tir.option(
-        0.05, help="share of unknown kernel time above which class totals are unreliable; below it they move little"
     )
 
     reads: ClassVar[tuple[str, ...]] = ("id", "kind", "name", "ts", "dur", "lane", "parent", "live", "edges")

@@ -35,7 +35,7 @@ _NO: Final = "no device work, or its name does not say"
 DTYPE: Final = "infer.dtype"
 SHAPE: Final = tir.Annotation(
     "infer.shape", dtype="str", basis="measured",
-    null="no product, or no operator with shapes is right around its launch",
+    null="no device work, no product, or nothing tells its shapes",
     doc="The size of a product as MxNxK, or BxMxNxK with a batch, by the shapes of its operator's inputs.",
 )  # fmt: skip
 COLUMNS: Final = (

@@ -10,6 +10,7 @@ import attrs
 from traceir import folding
 from traceir.printers.base import Result, Style
 from traceir.printers.folded.head import head, health
+from traceir.printers.folded.hosts import hosts
 from traceir.printers.folded.lanes import lanes
 from traceir.printers.folded.lines import BLANK, Line
 from traceir.printers.folded.opened import EVENTS_MOST, opened
@@ -44,7 +45,7 @@ def compose(result: Result, style: Style, by: By = "step", expand: Sequence[str]
 def _body(result: Result, style: Style, by: By) -> Body:
     """The part that says where the time went, for any room; what it rests on is computed once."""
     if not result.module.work.any():
-        return lambda room: iter(())
+        return hosts(result.module)
     if by == "lane":
         return lanes(result.module, style.width)
     if by == "role":
