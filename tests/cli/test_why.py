@@ -281,3 +281,9 @@ def test_a_column_that_nobody_wrote_is_offered_its_neighbours(capsys: pytest.Cap
     """The names that are there."""
     (line,) = asked(capsys, "%5196", "overlap.exposd", code=2)
     assert line.startswith("traceir: No pass that ran wrote a column overlap.exposd; did you mean overlap.exposed")
+
+
+def test_times_that_a_pass_changed_are_not_the_source_s(capsys: pytest.CaptureFixture[str]) -> None:
+    """After `dead-gaps` the originals stand in columns of their own."""
+    said = asked(capsys, "--passes", "gaps,dead-gaps", "%5196", "ts", code=2)
+    assert said == ["traceir: The column ts was changed by dead-gaps; what the source recorded is in src.ts."]

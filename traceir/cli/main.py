@@ -122,7 +122,10 @@ def _further_arguments(one: argparse.ArgumentParser) -> None:
 
 def _emit_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument(
-        "--emit", metavar="FORMAT", default="folded", help="what to print: folded (default), json, tir, chrome, … (see traceir printers)"
+        "--emit",
+        metavar="FORMAT",
+        default="folded",
+        help="what to print: folded (default), json, tir, chrome, … (see traceir printers)",
     )
     one.add_argument(
         "--by",

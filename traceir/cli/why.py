@@ -302,9 +302,18 @@ def _row(module: Module, event: str, column: str) -> int:
 
 
 def _no_column(module: Module, column: str) -> str:
+    if column in CORE and f"src.{column}" in module:
+        changer = _changer(module, column)
+        return f"The column {column} was changed by {changer}; what the source recorded is in src.{column}."
     if column in CORE:
         return f"The column {column} is what the source recorded; no pass wrote it."
     return f"No pass that ran wrote a column {column}{nearest(column, module.annotations)}."
+
+
+def _changer(module: Module, column: str) -> str:
+    """The pass that kept the originals of a column, as its text."""
+    by = module.annotations[f"src.{column}"].by
+    return "a pass" if by is None else module.passes[by].text
 
 
 def _text(module: Module, annotation: Annotation, row: int) -> str | None:
