@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 import traceir as tir
-from tests.conftest import SHORT
+from tests.conftest import SHORT, find_trace
 from traceir_passes.collectives import Collectives, CollectivesReport
 
 Load = Callable[[str], tir.Module]
@@ -73,6 +73,55 @@ def test_gradient_buckets(load_shared: Load) -> None:
     law = report.laws[0]
     assert (law.expected, law.found, law.holds) == (3, 3, True)
     assert "25557032 elements" in law.note
+
+
+def test_rewrite_of_staged_reductions(load_shared: Load) -> None:
+    """No layer fuses its all-reduces with the norm that follows, as the copy out of the buffer stands between."""
+    _, report = _run(load_shared, "b200", "infer,group,collectives")
+    told = Counter((row.expected, row.sites, row.state, row.blocked_by) for row in report.verdicts)
+    assert told == {("fused", 2, "not", "memcpy between"): 36}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("b200", {("staged", "all_reduce"): 73}),
+        ("nccl", {("bucketed", "all_reduce"): 3}),
+        ("s0", {("send_recv", "all_to_all"): 4, ("send_recv", "all_reduce"): 4, ("send_recv", "all_gather"): 2}),
+        ("s1", {("send_recv", "all_to_all"): 4, ("send_recv", "all_reduce"): 4, ("send_recv", "all_gather"): 2}),
+        ("dlrm", {("send_recv", "all_to_all"): 5, ("bucketed", "all_reduce"): 1}),
+        ("qwen_h100", {}),
+        ("alexnet", {}),
+    ],
+)
+def test_forms(load_shared: Load, name: str, wanted: dict[tuple[str, str], int]) -> None:
+    """Composites by form and kind, and no others."""
+    _, report = _run(load_shared, name, "infer,group,collectives")
+    assert {(row.form, row.kind): row.count for row in report.forms} == wanted
+
+
+def test_all_ranks_do_the_same() -> None:
+    """Eight ranks of one step, a file each, do the same collectives of the same sizes in the same order."""
+    seen = set()
+    for path in sorted(find_trace("dlrm").parent.glob("worker*.json.gz")):
+        report = Collectives().report(tir.PassManager.parse("infer,collectives").run(tir.load(path)))
+        seen.add(tuple((row.kind, row.kernels, row.dtype) for row in report.instances))
+    assert len(seen) == 1
+    assert Counter(kind for kind, _, _ in seen.pop()) == {"all_to_all": 5, "all_reduce": 3}
+
+
+ASCEND = [
+    f"ascend/msinsight_text/level2/rank{rank}_ascend_pt/ASCEND_PROFILER_OUTPUT/trace_view.json.gz" for rank in (0, 1)
+]
+
+
+@pytest.mark.parametrize("name", ASCEND)
+def test_buckets_are_the_parameters(load_shared: Load, name: str) -> None:
+    """What an AlexNet reduces are its 61 100 840 parameters, as autograd's engine recorded their gradients."""
+    _, report = _run(load_shared, name, "infer,group,collectives")
+    assert [(law.law, law.expected, law.found, law.holds) for law in report.laws] == [
+        ("gradient buckets = parameters", 61_100_840, 61_100_840, True)
+    ]
 
 
 def test_kinds_from_metadata(load_shared: Load) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import traceir as tir
 from tests.build import Ev, module
+from tests.conftest import find_trace
 from traceir.errors import UsageError
 from traceir.ir import Region
 from traceir_passes.collectives import Collectives, CollectivesReport
@@ -228,6 +229,30 @@ def test_notify_waits_inside_a_collective() -> None:
         (20, 80, "derived"),
         (None, None, None),
     ]
+
+
+def test_planes_that_wait_for_one_another_transfer() -> None:
+    """While one plane moves data another's wait is no waiting for a peer, and what moves is transfer."""
+    events = [
+        Ev("dev.kernel", "hcom_allReduce__271_3_1", 100, 100, "gpu0.s7"),
+        Ev("event.wait", "Notify_Wait", 100, 40, "gpu0.s8"),
+        Ev("event.wait", "SDMA", 140, 60, "gpu0.s8"),
+        Ev("event.wait", "Notify_Wait", 110, 90, "gpu0.s9"),
+    ]
+    _, report = analyse(module(events))
+    assert [(row.wait_ns, row.transfer_ns) for row in report.instances] == [(40, 60)]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_waits_of_a_vendor_s_collectives_leave_what_moves(load_shared: Load, rank: int) -> None:
+    """The transfer is no less than what the vendor's own analysis calls transit; its first all-reduce mostly waits."""
+    folder = f"ascend/msinsight_text/level2/rank{rank}_ascend_pt/ASCEND_PROFILER_OUTPUT"
+    item = tir.PassManager.parse("infer,collectives").run(load_shared(f"{folder}/trace_view.json.gz"))
+    told = json.loads((find_trace(folder) / "communication.json").read_text(encoding="utf-8"))
+    times = [row["Communication Time Info"] for name, row in told["step50"]["collective"].items() if "hcom" in name]
+    transit = sorted(int(1e6 * row["Transit Time(ms)"]) for row in times)
+    mine = sorted(row.transfer_ns or 0 for row in Collectives().report(item).instances)
+    assert all(ours >= theirs for ours, theirs in zip(mine, transit, strict=True))
 
 
 # --- bandwidth -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,13 +30,19 @@ PEER = "Memcpy PtoP (Device -> Device)"
 
 @attrs.frozen
 class Work:
-    """One piece of device work: its name, stream, start and duration in µs, and what its metadata says."""
+    """One piece of device work: its name, stream, start and duration in µs, and what its metadata says.
+
+    `op` is the operator around its launch, one for all neighbours of that operator, and `replay…` around a graph's;
+    `step` is the profiler's step.
+    """
 
     name: str
     stream: int = 7
     start: int | None = None
     dur: int = 10
     args: Mapping[str, Any] = attrs.field(factory=dict)
+    op: str = ""
+    step: int | None = None
 
 
 def comm(name: str, moved: tuple[int, int] | None = None, group: str | None = None, **more: Any) -> Work:
@@ -50,12 +57,14 @@ def comm(name: str, moved: tuple[int, int] | None = None, group: str | None = No
     return Work(name, args=args, **more)
 
 
-def analyse(path: Path, work: Sequence[Work | str], options: str = "") -> CollectivesReport:
-    """The report on a file of this work, each piece after the one before where no start is given."""
+def analyse(
+    path: Path, work: Sequence[Work | str], options: str = "", more: Sequence[Mapping[str, Any]] = ()
+) -> CollectivesReport:
+    """The report on a file of this work and more rows, each piece after the one before where no start is given."""
+    items = [Work(piece) if isinstance(piece, str) else piece for piece in work]
     rows: list[dict[str, Any]] = []
     at = 0
-    for piece in work:
-        item = Work(piece) if isinstance(piece, str) else piece
+    for item in items:
         start = at if item.start is None else item.start
         at = max(at, start + item.dur + 2)
         category = "gpu_memcpy" if item.name.startswith("Memcpy") else "kernel"
@@ -65,9 +74,42 @@ def analyse(path: Path, work: Sequence[Work | str], options: str = "") -> Collec
             | {"args": args}
         )
     file = path / "trace.json"
-    file.write_text(json.dumps({"schemaVersion": 1, "traceEvents": rows}), encoding="utf-8")
-    manager = tir.PassManager.parse(f"infer,collectives{options}")
+    host = _host(items)
+    arrows = [_arrow(row, rows) for row in host if row["cat"] == "cuda_runtime"]
+    document = {"schemaVersion": 1, "traceEvents": [*rows, *host, *itertools.chain(*arrows), *more]}
+    file.write_text(json.dumps(document), encoding="utf-8")
+    first = "infer" if all(item.step is None for item in items) else "group"
+    manager = tir.PassManager.parse(f"{first},collectives{options}")
     return Collectives().report(manager.run(tir.load(file)))
+
+
+def _host(items: Sequence[Work]) -> list[dict[str, Any]]:
+    """The launches of what has an operator, the operators, and the steps, all before the device begins."""
+    rows: list[dict[str, Any]] = []
+    begin = -10 * len(items)
+    for kind in ("user_annotation", "cpu_op"):
+        keys = [
+            item.op if kind == "cpu_op" else "" if item.step is None else f"ProfilerStep#{item.step}" for item in items
+        ]
+        for name, run in itertools.groupby(range(len(items)), keys.__getitem__):
+            places = list(run)
+            start, dur = begin + 10 * places[0], 10 * len(places) - 1
+            if name:
+                rows.append({"ph": "X", "pid": 1, "tid": 1, "cat": kind, "name": name, "ts": start, "dur": dur})
+    for place, item in enumerate(items):
+        if item.op:
+            call = "cudaGraphLaunch" if item.op.startswith("replay") else "cudaLaunchKernel"
+            row = {"ph": "X", "pid": 1, "tid": 1, "cat": "cuda_runtime", "name": call, "dur": 3}
+            rows.append(row | {"ts": begin + 10 * place + 2, "args": {"correlation": place + 1}})
+    return rows
+
+
+def _arrow(call: dict[str, Any], work: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The flow from a launch to what it launched; a file without any looks as if it were sampled."""
+    number = call["args"]["correlation"]
+    arrow = {"cat": "ac2g", "name": "ac2g", "id": number}
+    ends = (("s", call), ("f", work[number - 1]))
+    return [arrow | {"ph": ph, "bp": "e", **{key: row[key] for key in ("pid", "tid", "ts")}} for ph, row in ends]
 
 
 def forms(report: CollectivesReport) -> dict[str, int]:
@@ -205,7 +247,9 @@ def test_what_is_not_chunked(tmp_path: Path) -> None:
 
 def test_staged_copies_belong_to_the_cost(tmp_path: Path) -> None:
     """Copy, collective, copy on one lane is one composite, and the copies are what it costs more."""
-    (row,) = analyse(tmp_path, [GEMM, Work(D2D, dur=3), comm(REDUCE, (8, 8)), Work(D2D, dur=4), NORM]).composites
+    report = analyse(tmp_path, [GEMM, Work(D2D, dur=3), comm(REDUCE, (8, 8)), Work(D2D, dur=4), NORM])
+    (row,), (form,) = report.composites, report.forms
+    assert (form.moved_ns, row.moved_ns, row.moved_ops) == (None, None, None)
     assert (row.form, row.members, row.time_ns, row.extra_ns) == ("staged", (1, 2, 3), 17_000, 7_000)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,6 +57,8 @@ CASES = [
     (A.repeat(2) >> B >> A, "aabaab", ["aaba"]),
     (A.repeat(2).named("run") >> C, "aaabaac", ["aac"]),
     (A.repeat(0), "bb", []),
+    (A.repeat(0, None) >> A >> B, "caabaab", ["aab", "aab"]),
+    ((A | B).repeat(0) >> C.optional() >> B >> A, "cabba", ["abba"]),
 ]
 
 
@@ -134,25 +137,66 @@ def test_a_pattern_finds_what_trying_finds(item: Any, letters: str) -> None:
     assert found(item, letters) == naive(item, letters)
 
 
-def test_a_run_that_leads_nowhere_is_walked_once() -> None:
-    """A run as long as the trace does not take time by its square: this would take hours."""
-    trace = module(row_of("a"))
-    long = tir.ModuleBuilder(
+def long_lane(count: int) -> tir.Module:
+    """A lane of so many kernels, all `a` but for the first."""
+    trace = module(row_of("ab"))
+    code = np.zeros(count, np.int32)
+    code[0] = 1
+    return tir.ModuleBuilder(
         name="long",
         strings=trace.strings,
         lanes=list(trace.lanes),
         kinds=list(trace.kinds),
-        id=np.arange(1_000_000),
-        kind=np.zeros(1_000_000, np.uint16),
-        name_code=np.zeros(1_000_000, np.int32),
-        ts=np.arange(1_000_000) * 20,
-        dur=np.full(1_000_000, 10),
-        lane=np.zeros(1_000_000, np.int32),
+        id=np.arange(count),
+        kind=np.zeros(count, np.uint16),
+        name_code=code,
+        ts=np.arange(count) * 20,
+        dur=np.full(count, 10),
+        lane=np.zeros(count, np.int32),
         edges=[],
         meta={"origin_ns": None},
     ).build()
-    assert not len((A.repeat(0) >> B).find(long))
+
+
+def test_a_run_that_leads_nowhere_is_walked_once() -> None:
+    """A run as long as the trace does not take time by its square: this would take hours."""
+    long = long_lane(1_000_000)
+    assert len((A.repeat(0) >> B).find(long)) == 1
     assert len(A.repeat(2).find(long)) == 1
+    # what each start would walk to the end of the lane for, as it may be anything between
+    assert not len((A >> pattern.anything.repeat(0) >> B).find(long))
+    assert not len((pattern.anything.repeat(0) >> C >> A).find(long))
+    assert not len((pattern.anything.repeat(0) >> B >> (A & B)).find(long))
+    assert len((pattern.anything.repeat(0) >> B >> B.repeat(0) >> A >> A).find(long)) == 1
+    assert not len((A.named("x") >> (A | B).repeat(0) >> (B >> A).repeat(1, 2)).find(long))
+
+
+def test_no_condition_is_asked_of_nothing() -> None:
+    """A pattern that may be empty is no match where it is, and conditions see at least one event."""
+    item = A.repeat(0).named("run").where(lambda match: match.row("run") >= 0 and bool(match.rows[0] >= 0))
+    assert [match.ids for match in item.find(module(row_of("bab")))] == [(1,)]
+
+
+def test_absent_parts_are_not_asked() -> None:
+    """A condition on an optional part holds where it is absent, and that is no guess."""
+    item = (A.named("x") >> B.optional().named("y") >> C.named("z")).same("my.group")
+    trace = annotate(
+        module(row_of("acabcabc")), GROUP, {0: "g", 1: "g", 2: "g", 3: "h", 4: "g", 5: "h", 6: "h", 7: "h"}
+    )
+    assert [(match.ids, match.guessed) for match in item.find(trace)] == [((0, 1), False), ((5, 6, 7), False)]
+
+
+def test_a_pattern_is_used_again() -> None:
+    """Patterns keep nothing of a search: one of them serves many modules and larger patterns."""
+    part = (A >> B).named("pair")
+    larger = part >> C
+    assert (found(part, "abab"), found(larger, "ababc"), found(part, "ab")) == (["ab", "ab"], ["abc"], ["ab"])
+
+
+def test_precedence_is_that_of_python() -> None:
+    """`>>` binds tighter than `|`."""
+    assert A >> B | C == (A >> B) | C
+    assert found(A | B >> C, "abca") == ["a", "bc", "a"]
 
 
 # --- sequences -------------------------------------------------------------------------------------------------------
@@ -170,6 +214,7 @@ def test_a_sequence_is_parted_by_columns() -> None:
     """Matches do not cross the border of a region, and what is in none is left out."""
     trace = annotate(module(row_of("aabb")), GROUP, {0: "x", 1: "y", 2: "x"})
     assert [match.ids for match in (A >> B).find(trace, within=("my.group",))] == [(0, 2)]
+    assert not len((A >> B).find(annotate(module(row_of("ab")), GROUP, {}), within=("my.group",)))
 
 
 def test_other_events_than_device_work() -> None:
@@ -246,7 +291,25 @@ def test_edges() -> None:
     assert pattern.edge("launch", of=pattern.event("kind", "rt")).mask(trace).tolist() == [False, True]
 
 
+PARENTHESES = (
+    "& joins tests of one event, and one side here is a sequence; >> binds tighter than & and |, so put the tests in "
+    "parentheses: (a & b) >> c."
+)
 WRONG = [
+    (lambda: A & B >> C, PARENTHESES),
+    (lambda: A >> B & C, PARENTHESES),
+    (
+        lambda: ~(A >> B),
+        "~ turns a test of one event round, and this is a sequence; nothing else can be absent.",
+    ),
+    (
+        lambda: A and B,
+        "A pattern is neither true nor false: join patterns with &, | and ~, not with and, or, not.",
+    ),
+    (
+        lambda: pattern.under("nccl:("),
+        "under() cannot read the regular expression 'nccl:(': missing ), unterminated subpattern at position 5.",
+    ),
     (lambda: pattern.event("name"), 'event("name") needs at least one text to compare with.'),
     (pattern.under, "under() needs at least one regular expression."),
     (lambda: pattern.edge("sync"), "edge() takes either `to` or `of`: the test of the event at the other end."),
@@ -278,6 +341,14 @@ def test_messages(build: Any, message: str) -> None:
     assert str(caught.value) == message
 
 
+def test_other_operands_are_python_s_own_error() -> None:
+    """What is no pattern at all is refused as Python does."""
+    text: Any = "b"
+    for join, left in ((operator.rshift, A), (operator.or_, A >> B), (operator.or_, A)):
+        with pytest.raises(TypeError, match="unsupported operand"):
+            join(left, text)
+
+
 # --- paths -----------------------------------------------------------------------------------------------------------
 
 
@@ -298,12 +369,36 @@ def test_paths() -> None:
     assert pairs("aabb", _0="g", _1="h", _2="h", _3="g") == ([(1, 2)], [(0, 1, 2, 3)])
 
 
+def test_ends_of_unknown_groups_are_a_guess() -> None:
+    """Where a compared column is null, the lane stands for it, and the other columns say nothing either."""
+    path = pattern.Path(A, B, same=("my.group", "my.role"))
+    known = annotate(annotate(module(row_of("ab")), GROUP, {0: "g", 1: "g"}), ROLE, {0: "r", 1: "r"})
+    assert [match.guessed for match in path.find(known)] == [False]
+    unknown = annotate(annotate(module(row_of("ab")), GROUP, {}), ROLE, {0: "r", 1: "s"})
+    assert [match.guessed for match in path.find(unknown)] == [True]
+    apart = module([*row_of("a"), Ev("dev.kernel", "b", 30, 5, "gpu0.s8")])
+    assert not len(path.find(annotate(annotate(apart, GROUP, {}), ROLE, {})))
+
+
 def test_work_beside_the_first_does_not_block() -> None:
     """What starts before the first event has ended cannot depend on it."""
     trace = module([Ev("dev.kernel", "a", 0, 50, "gpu0.s8"), *row_of("d", at=10), Ev("dev.kernel", "b", 60, 5)])
     assert [match.ids for match in pattern.Path(A, B, over=C).find(trace)] == [(0, 2)]
     beside = module([Ev("dev.kernel", "a", 0, 50, "gpu0.s8"), Ev("dev.kernel", "b", 40, 5)])
     assert not len(pattern.Path(A, B, over=C).find(beside))
+
+
+def test_what_runs_aside_is_on_no_way() -> None:
+    """What is aside lies between on the lanes of the ends alone; all else lies between on any lane."""
+    ends = [Ev("dev.kernel", "a", 0, 5, "gpu0.s7"), Ev("dev.kernel", "b", 60, 5, "gpu0.s8")]
+    path = pattern.Path(A, B, aside=C)
+    for lane, clear in (("gpu0.s7", False), ("gpu0.s8", False), ("gpu0.s9", True)):
+        trace = module([ends[0], Ev("dev.kernel", "c", 10, 5, lane), ends[1]])
+        assert [match.ids for match in path.find(trace)] == ([(0, 2)] if clear else [])
+        assert len(path.blocked(trace)) == (not clear)
+    other = module([ends[0], Ev("dev.kernel", "d", 10, 5, "gpu0.s9"), ends[1]])
+    assert [match["blockers"].tolist() for match in path.blocked(other)] == [[1]]
+    assert pattern.Path(A, B, aside=pattern.event("kind", "dev")).columns == ("name", "kind")
 
 
 def naive_pairs(events: list[tuple[str, int, int]]) -> list[tuple[int, int, bool]]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from traceir.errors import SchemaError
 from traceir.ir.access import Access, NoColumnError
 from traceir.ir.annotation import PassRecord, Written
+from traceir.ir.callers import Callers
 from traceir.ir.column import Array, Column, Ints, Mask, Rows
 from traceir.ir.health import Finding
 from traceir.ir.kinds import work_kinds
@@ -319,6 +320,26 @@ class Module:
     def parent(self) -> Rows:
         """For each event the row of its nearest live ancestor on the lane, or -1."""
         return self.derive("parent", ("live", "parent"), lambda: Column.own(self._alive(self["parent"])).data)
+
+    @property
+    def caller(self) -> Rows:
+        """For each event what called it: its parent, or where an `enqueue` edge leads to it from another layer's thread,
+        what handed it over there; -1 for none. A chain of callers always ends if that of parents does.
+        """
+        return self._callers.caller
+
+    @property
+    def origin(self) -> Rows:
+        """For each event the row that had it made on another thread, by `enqueue` edges; itself without one."""
+        return self._callers.origin
+
+    @property
+    def _callers(self) -> Callers:
+        def compute() -> Callers:
+            src, dst = self.edges("enqueue")
+            return Callers.of(self.parent, self._alive(src), dst)
+
+        return self.derive("callers", ("edges", "live", "parent"), compute)
 
     def _alive(self, rows: Rows) -> Rows:
         """Rows replaced by their nearest live ancestor-or-self, or -1. O(n log depth), by doubling the step."""

@@ -45,8 +45,8 @@ class Events(Pattern):
         """Which events of a module pass the test, by row, removed ones too. O(n)."""
         return self.test.mask(module)
 
-    def __and__(self, other: Events) -> Events:
-        return Events(_All((self.test, other.test)))
+    def __and__(self, other: Pattern) -> Events:
+        return Events(_All((self.test, other.test))) if isinstance(other, Events) else super().__and__(other)
 
     @overload
     def __or__(self, other: Events) -> Events: ...
@@ -73,10 +73,16 @@ def event(column: str, *texts: str) -> Events:
 def under(*names: str) -> Events:
     """Events of which the launch is enclosed by a host event with a name that one of the expressions fully matches.
 
-    Work of a graph replay has only the graph's launch, so nothing that surrounded its capture counts.
+    Work of a graph replay has only the graph's launch, so nothing that surrounded its capture counts. UsageError
+    without expressions, or for one that cannot be read.
     """
     if not names:
         raise UsageError("under() needs at least one regular expression.")
+    for name in names:
+        try:
+            re.compile(name)
+        except re.error as error:
+            raise UsageError(f"under() cannot read the regular expression {name!r}: {error}.") from None
     return Events(_Under(tuple(names)))
 
 
@@ -168,10 +174,10 @@ class _Under:
         launch = module.launch.astype(np.int64)
         launch[(launch >= 0) & module.is_kind("rt.graph_launch")[launch]] = -1
         hosts, inverse = np.unique(launch, return_inverse=True)
-        found, at, names, parent = hosts < -1, hosts.copy(), module["name"], module.parent
+        found, at, names, caller = hosts < -1, hosts.copy(), module["name"], module.caller
         while (at >= 0).any():
             found |= (at >= 0) & fits[names[at]]
-            at = np.where((at >= 0) & ~found, parent[at], -1)
+            at = np.where((at >= 0) & ~found, caller[at], -1)
         return np.asarray(found[inverse])
 
 

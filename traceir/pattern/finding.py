@@ -16,7 +16,20 @@ from traceir.ir import Array, Mask, Module
 from traceir.pattern.events import Events
 from traceir.pattern.matches import Match, Matches
 from traceir.pattern.order import Order, Per
-from traceir.pattern.sequence import Condition, Either, Held, Named, Pattern, Repeat, Same, Then, atoms, children, names
+from traceir.pattern.sequence import (
+    Condition,
+    Either,
+    Held,
+    Named,
+    Pattern,
+    Repeat,
+    Same,
+    Then,
+    atoms,
+    children,
+    names,
+    needed,
+)
 from traceir.pattern.values import of_events
 
 _FIRST = 0x4E00
@@ -37,11 +50,14 @@ def find(pattern: Pattern, module: Module, per: Per, within: tuple[str, ...], am
     found, at = [], 0
     places = {name: f"g{number}" for number, name in enumerate(letters.names)}
     while at < len(letters.text) and (hit := search(at)):
+        if hit.end() == hit.start():
+            at = hit.start() + 1  # nothing is no match, and no condition is asked of it
+            continue
         match = _match(module, order, letters.starts, hit, places)
         answers = [test(match) for test in held]
-        kept = all(answer is not False for answer in answers) and hit.end() > hit.start()
+        kept = False not in answers
         if kept:
-            found.append(attrs.evolve(match, guessed=any(answer is None for answer in answers)))
+            found.append(attrs.evolve(match, guessed=True) if None in answers else match)
         at = hit.end() if kept else hit.start() + 1
     return Matches(tuple(found))
 
@@ -68,7 +84,7 @@ def _match(module: Module, order: Order, starts: Array, hit: re.Match[str], plac
     def rows(begin: int, end: int) -> Array:
         return order.rows[starts[begin] : starts[end]] if begin >= 0 else order.rows[:0]
 
-    parts = {name: rows(*hit.span(group)) for name, group in places.items()}
+    parts = {name: rows(*hit.span(group)) for name, group in places.items()} if places else {}
     return Match(module, rows(*hit.span()), parts)
 
 
@@ -94,17 +110,40 @@ def _holds(condition: Condition, pattern: Pattern, module: Module) -> Callable[[
     return agree
 
 
+@attrs.frozen
+class _Hopeful:
+    """Stands for no test of an event but for what follows it in its sequence."""
+
+    columns: tuple[str, ...] = ()
+
+    def mask(self, module: Module) -> Mask:
+        raise AssertionError("What follows an event is no property of the event.")
+
+
+def _to_come(masks: list[Mask], order: Order) -> Mask:
+    """At which positions of the sequences all of some tests are still passed, by this event or a later one. O(n)."""
+    last = np.searchsorted(order.sequence, order.sequence, side="right")
+    out = np.ones(len(order.rows), bool)
+    for mask in masks:
+        total = np.append(0, np.cumsum(mask))
+        out &= total[last] > total[:-1]
+    return out
+
+
 @attrs.frozen(eq=False)
 class _Letters:
     """The text of all sequences, and the letters that each test takes.
 
-    `starts` is the position in the order at which each letter of the text stands; borders stand between.
+    `starts` is the position in the order at which each letter of the text stands; borders stand between. `hopeful`
+    are the letters at which a match may begin, as everything that it needs is still to come in the sequence: without
+    them each start would walk to the border for what is not there.
     """
 
     text: str
     starts: Array
     taken: Mapping[Events, frozenset[int]]
     names: tuple[str, ...]
+    hopeful: frozenset[int]
 
     @classmethod
     def of(cls, pattern: Pattern, module: Module, order: Order) -> _Letters | None:
@@ -113,10 +152,12 @@ class _Letters:
         if not len(order.rows):
             return None
         codes = np.zeros(len(order.rows), np.int64)
-        taken: dict[Events, frozenset[int]] = {test: frozenset() for test in tests}
-        for test in tests:
+        masks = {test: test.mask(module)[order.rows] for test in tests}
+        hope = Events(_Hopeful())
+        masks[hope] = _to_come([masks[test] for test in needed(pattern)], order)
+        taken: dict[Events, frozenset[int]] = {test: frozenset() for test in masks}
+        for test, passes in masks.items():
             # Letters are renumbered after each test, so their number stays below that of distinct events.
-            passes = test.mask(module)[order.rows]
             found, codes = np.unique(codes * 2 + passes, return_inverse=True)
             for other, old in taken.items():
                 taken[other] = frozenset(at for at, code in enumerate(found.tolist()) if code // 2 in old)
@@ -128,15 +169,16 @@ class _Letters:
         text[at] = codes.reshape(-1) + _FIRST
         # The border after a sequence counts as the start of the next, so that an end can be looked up too.
         starts = np.searchsorted(at, np.arange(len(text) + 1))
-        return cls(text.tobytes().decode("utf-32-le"), starts, taken, names(pattern))
+        return cls(text.tobytes().decode("utf-32-le"), starts, taken, names(pattern), taken.pop(hope))
 
     def searcher(self, pattern: Pattern) -> Callable[[int], re.Match[str] | None]:
         """A function that gives the first match at or after a place of the text.
 
-        Where the pattern begins with an endless run, every start inside a run comes to the same end, so only its
-        first is tried: else a run of n events that leads nowhere would take n² steps.
+        Where the pattern begins with an endless run, whatever follows a start inside a run follows its first too, so
+        only that is tried: else a run of n events that leads nowhere would take n² steps.
         """
-        text = self.expression(pattern)
+        ahead = f"(?={self._class(self.hopeful)})" if needed(pattern) else ""
+        text = ahead + self.expression(pattern)
         plain = re.compile(text)
         run = self._leading_run(pattern)
         if run is None:
@@ -150,18 +192,12 @@ class _Letters:
         return search
 
     def _leading_run(self, pattern: Pattern) -> frozenset[int] | None:
-        """The letters of an endless run that a pattern begins with and that what follows cannot take."""
-        parts = list(pattern.parts) if isinstance(pattern, Then) else [pattern]
-        head = parts[0].part if isinstance(parts[0], Named) else parts[0]
+        """The letters of an endless run of single events that a pattern begins with."""
+        head = pattern.parts[0] if isinstance(pattern, Then) else pattern
+        head = head.part if isinstance(head, Named) else head
         if not isinstance(head, Repeat) or head.most is not None or not isinstance(head.part, Events):
             return None
-        after: frozenset[int] = frozenset()
-        for part in parts[1:]:
-            after |= self._first(part)
-            if not self._may_be_empty(part):
-                break
-        run = self.taken[head.part]
-        return run if run and not run & after else None
+        return self.taken[head.part] or None
 
     def expression(self, pattern: Pattern, after: frozenset[int] | None = None) -> str:
         """The regular expression of a pattern; `after` are the letters that may follow it (None: any)."""

@@ -19,20 +19,24 @@ class Path:
     """From a `first` event to the next `last` one, with only `over` (None: nothing) between them.
 
     Between lies what starts after the first has ended and before the last starts: work that ran beside the first
-    cannot depend on it. The ends agree in the columns `same`; where one of those is null, ends on one lane may
-    still be a pair, which is `guessed`. A `last` belongs to the nearest `first` before it, each to one pair.
+    cannot depend on it. What passes `aside` lies between only on the lanes of the ends: a copy or a message on a
+    third stream is on no way from one to the other. The ends agree in the columns `same`; where one of those is
+    null, ends on one lane may still be a pair, which is `guessed`. A `last` belongs to the nearest `first` before
+    it, each to one pair.
     """
 
     first: Events
     last: Events
     over: Events | None = None
     same: tuple[str, ...] = ()
+    aside: Events | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the path reads, each once."""
-        over = self.over.columns if self.over is not None else ()
-        return tuple(dict.fromkeys((*self.first.columns, *self.last.columns, *over, *self.same)))
+        tests = (self.first, self.last, self.over, self.aside)
+        own = [name for test in tests if test is not None for name in test.columns]
+        return tuple(dict.fromkeys((*own, *self.same)))
 
     def find(self, module: Module, *, per: Per = "device", within: tuple[str, ...] = ()) -> Matches:
         """The pairs with nothing but `over` between; parts `first`, `between`, `last`. O(n log n)."""
@@ -58,16 +62,23 @@ class Path:
         keys, guessed = self._keys(module, rows, sequence, ends_at)
         begins, ends = _paired(firsts, lasts, keys)
         low = _after(module, rows, sequence, begins)
-        fits = self.over.mask(module)[rows] if self.over is not None else np.zeros(len(rows), bool)
+        fits, aside = (
+            test.mask(module)[rows] if test is not None else np.zeros(len(rows), bool)
+            for test in (self.over, self.aside)
+        )
+        lane = module["lane"][rows]
         out = []
         for begin, start, end in zip(begins.tolist(), low.tolist(), ends.tolist(), strict=True):
             if start > end:
                 continue  # the last starts before the first has ended, so it cannot depend on it
-            between = rows[start:end]
+            at = np.arange(start, end)
+            if aside[start:end].any():
+                at = at[~aside[at] | (lane[at] == lane[begin]) | (lane[at] == lane[end])]
+            between = rows[at]
             parts = {
                 FIRST: rows[begin : begin + 1],
                 BETWEEN: between,
-                BLOCKERS: between[~fits[start:end]],
+                BLOCKERS: between[~fits[at]],
                 LAST: rows[end : end + 1],
             }
             whole = np.concatenate([parts[FIRST], between, parts[LAST]])

@@ -23,21 +23,37 @@ class Pattern:
     """What may stand at some place of a sequence: built of `Events` by the operators here.
 
     `a >> b` is a and next b, with nothing between them in the sequence; `a | b` is either, the left one first.
+    `>>` binds tighter than `|`, so that `a >> b | c` is either `a >> b` or `c`.
     """
 
     def __rshift__(self, other: Pattern) -> Pattern:
+        if not isinstance(other, Pattern):
+            return NotImplemented
         left = self.parts if isinstance(self, Then) else (self,)
         right = other.parts if isinstance(other, Then) else (other,)
         return Then((*left, *right))
 
     def __or__(self, other: Pattern) -> Pattern:
-        return Either((self, other))
+        return Either((self, other)) if isinstance(other, Pattern) else NotImplemented
+
+    def __and__(self, other: Pattern) -> Events:
+        raise UsageError(
+            "& joins tests of one event, and one side here is a sequence; >> binds tighter than & and |, so put the "
+            "tests in parentheses: (a & b) >> c."
+        )
+
+    def __invert__(self) -> Events:
+        raise UsageError("~ turns a test of one event round, and this is a sequence; nothing else can be absent.")
+
+    def __bool__(self) -> bool:
+        raise UsageError("A pattern is neither true nor false: join patterns with &, | and ~, not with and, or, not.")
 
     def repeat(self, least: int = 1, most: int | None = None) -> Pattern:
         """It from `least` to `most` times (None: as often as it goes), as often as possible.
 
-        A round that was taken is not given back, so that no pattern can take more than linear time in the
-        matches it makes. UsageError for bounds that mean nothing.
+        Events that were taken are given back where what follows needs them, rounds of several events are not. An
+        endless repetition behind the begin of a pattern, with what follows taken by it as well, may be walked once
+        for each begin. UsageError for bounds that mean nothing.
         """
         if least < 0 or (most is not None and not max(least, 1) <= most <= MOST) or least > MOST:
             raise UsageError(f"repeat({least}, {most}) is no count: give 0 <= least <= most <= {MOST}, most from 1.")
@@ -54,12 +70,14 @@ class Pattern:
     def same(self, column: str, *names: str) -> Pattern:
         """It, where the first events of the named parts (all parts with a name, if none are given) agree in `column`.
 
-        What is null agrees with everything, but then the match is `guessed`.
+        What is null agrees with everything, but then the match is `guessed`; an optional part that is absent is not
+        asked. After a refused match the search goes on at its second event, so what is as long as a trace is better
+        found without conditions and looked at after.
         """
         return Held(self, (Same(column, names),))
 
     def where(self, test: Callable[[Match], bool]) -> Pattern:
-        """It, where `test` holds for the match."""
+        """It, where `test` holds for the match; what is said of refused matches at `same` holds here too."""
         return Held(self, (test,))
 
     def find(
@@ -156,6 +174,17 @@ def atoms(pattern: Pattern) -> Iterator[Events]:
         yield pattern
     for part in children(pattern):
         yield from atoms(part)
+
+
+def needed(pattern: Pattern) -> list[Events]:
+    """Tests that some event of every match passes."""
+    from traceir.pattern.events import Events
+
+    if isinstance(pattern, Events):
+        return [pattern]
+    if isinstance(pattern, Either) or (isinstance(pattern, Repeat) and not pattern.least):
+        return []
+    return [test for part in children(pattern) for test in needed(part)]
 
 
 def names(pattern: Pattern) -> tuple[str, ...]:

@@ -140,7 +140,9 @@ def form_block(rows: Sequence[FormRow]) -> tir.Block:
         )
         for row in rows
     )
-    return tir.Block("composites", ("form", "kind", "count", "time", "of it no communication", "note"), told)
+    return tir.Block(
+        "composites", ("form", "kind", "count", "time", "of it no communication", "note"), told, detail=True
+    )
 
 
 def _is_whole(row: FormRow) -> bool:
@@ -162,7 +164,9 @@ def verdict_block(rows: Sequence[VerdictRow]) -> tir.Block:
         (expected, f"{count} of {len(rows)}", state, sites, _why(state, blocked))
         for (expected, state, sites, blocked), count in alike.most_common()
     )
-    return tir.Block("rewrites of reductions", ("rewrite", "layers", "fired", "reductions", "what blocks it"), told)
+    return tir.Block(
+        "rewrites of reductions", ("rewrite", "layers", "fired", "reductions", "what blocks it"), told, detail=True
+    )
 
 
 def _why(state: str, blocked: str | None) -> str:

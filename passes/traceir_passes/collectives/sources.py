@@ -60,7 +60,7 @@ class _Names:
 
 
 def around(module: tir.Module, rows: Ints) -> Around:
-    """Climb from the launch of each row through its ancestors. O(rows × depth), vectorised over rows.
+    """Climb from the launch of each row through its callers. O(rows × depth), vectorised over rows.
 
     What surrounds a graph launch was recorded at another time, so such rows get nothing.
     """
@@ -70,7 +70,7 @@ def around(module: tir.Module, rows: Ints) -> Around:
     out = Around(operator, record_at, data, np.full(n, none, np.int16), np.zeros(n, bool))
     at = module.launch[rows].astype(np.int64)
     at[(at >= 0) & module.is_kind("rt.graph_launch")[at]] = -1
-    hosts, names, parent = module.is_kind("host.op", "host.range"), module["name"], module.parent
+    hosts, names, caller = module.is_kind("host.op", "host.range"), module["name"], module.caller
     known, record = _Names.of(module.strings), module.strings.code(RECORD)
     active = np.flatnonzero(at >= 0)
     while len(active):
@@ -83,7 +83,7 @@ def around(module: tir.Module, rows: Ints) -> Around:
             first = told[holds & (column[told] < 0)]
             column[first] = at[first]
         out.backward[told] |= known.backward[codes]
-        at[active] = parent[at[active]]
+        at[active] = caller[at[active]]
         active = active[at[active] >= 0]
     _join_orphans(module, rows, out)
     return out

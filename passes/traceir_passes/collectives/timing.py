@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import traceir as tir
-from traceir.ir.intervals import Spans
+from traceir.ir.intervals import GroupedSpans, Spans
 from traceir_passes.collectives.instances import BASES
 from traceir_passes.collectives.vocabulary import HCCL, KINDS, UNKNOWN
 
@@ -198,13 +198,15 @@ def shared(module: tir.Module) -> list[dict[int, list[int]]]:
 
 _WAITING: Final = re.compile(r"notify[ _]?wait", re.IGNORECASE)
 _HANDSHAKE: Final = re.compile(r"rdma_?send", re.IGNORECASE)
+_MOVING: Final = re.compile(r"rdma|sdma|memcpy|reduce_?inline", re.IGNORECASE)
 _PART: Final = re.compile(r"notify|rdma|sdma|memcpy|reduce_?inline", re.IGNORECASE)
 
 
 def _from_notify_waits(module: tir.Module, times: Times) -> None:
     """Where a collective's parts were recorded, it waited while they waited for a peer's notification.
 
-    Of several planes the one that waited longest counts. A wait right after an RDMA send only shakes hands.
+    Of several planes the one that waited longest counts, and of its time what no plane moves data in: planes also wait
+    for one another. A wait right after an RDMA send only shakes hands.
     """
     names = module.strings.texts
     if not any(_WAITING.search(name) for name in names):
@@ -217,18 +219,27 @@ def _from_notify_waits(module: tir.Module, times: Times) -> None:
     rows, waiting, lane = rows[order], waiting[order], lane[order]
     send = _telling(names, _HANDSHAKE)[module["name"][rows]]
     after = np.append(False, send[:-1] & (lane[1:] == lane[:-1]))
+    moving = rows[_telling(names, _MOVING)[module["name"][rows]]]
     rows, lane = rows[waiting & ~after], lane[waiting & ~after]
     at = _within(module, rows, times)
     rows, lane, at = rows[at >= 0], lane[at >= 0], at[at >= 0]
     if not len(rows):
         return
+    moved_in = _within(module, moving, times)
+    moving, moved_in = moving[moved_in >= 0], moved_in[moved_in >= 0]
     planes, inverse = np.unique(np.stack([at, lane]), axis=1, return_inverse=True)
-    sums = np.zeros(planes.shape[1], np.int64)
-    np.add.at(sums, inverse.reshape(-1), module["dur"][rows])
+    waited = _covered(module, rows, inverse.reshape(-1), planes.shape[1])  # waits beside each other count once
     most = np.zeros(len(times.start), np.int64)
-    np.maximum.at(most, planes[0], sums)
+    np.maximum.at(most, planes[0], waited)
     found = np.unique(at)
-    times.learn(found, np.minimum(most[found], times.active[found]), "derived")
+    moved = _covered(module, moving, moved_in, len(most))
+    alone = _covered(module, np.append(moving, rows), np.append(moved_in, at), len(most)) - moved
+    times.learn(found, np.minimum(most, np.minimum(alone, times.active - moved))[found].clip(0), "derived")
+
+
+def _covered(module: tir.Module, rows: Ints, at: Ints, count: int) -> Ints:
+    """For each of `count` collectives the time that its rows `at` it cover."""
+    return GroupedSpans.of(at, module["ts"][rows], module.end[rows], count).lengths
 
 
 def _telling(names: Sequence[str], pattern: re.Pattern[str]) -> Mask:

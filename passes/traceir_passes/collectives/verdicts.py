@@ -11,9 +11,11 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Mask, Rows
-from traceir.pattern import Path, event
+from traceir.pattern import Path, anything, event
+from traceir.pattern.order import Order
 from traceir_passes.collectives.composites import Composite, Setting
-from traceir_passes.collectives.composites.decomposed import GATHER, SCATTER
+from traceir_passes.collectives.composites.chunked import PRODUCT
+from traceir_passes.collectives.composites.decomposed import HALVES, SCATTER
 from traceir_passes.collectives.composites.token_wise import TOKEN_WISE
 from traceir_passes.collectives.vocabulary import KINDS
 
@@ -29,6 +31,9 @@ _REWRITE_OF: Final[Mapping[str, Rewrite]] = {
     "async_tp": "async_tp",
 }
 NO_NORM, NO_GATHER, NOTHING_MOVES = "no norm follows", "no all-gather follows", "no token-wise work follows"
+BESIDE, WHOLE, NO_PRODUCT = "the norm runs beside it", "a whole all-reduce", "no product before"
+MOST_BLOCKERS: Final = 4
+"""Roles that a verdict names of what stands between; of more, how many others there are."""
 
 WRITES: Final = (
     tir.Annotation("coll.layer", VERDICTS, "id", unit="region:layers", doc="The layer."),
@@ -44,6 +49,7 @@ WRITES: Final = (
 
 _NORM: Final = event("infer.role", "norm")
 _PLAIN: Final = event("coll.kind", "all_reduce") & event("infer.class", "comm")
+_REDUCTION: Final = _PLAIN | SCATTER
 _OVER_FUSED: Final = event("infer.op_kind", "elemwise")
 
 
@@ -66,9 +72,10 @@ class Verdict:
 def verdicts(setting: Setting, composites: Sequence[Composite], expect: Rewrite | None) -> list[Verdict]:
     """A verdict on each layer that reduces, in order of the layers; none without layers.
 
-    A site is a reduction that belongs to a layer of a forward pass. The rewrite that is looked for is `expect`, or
-    the one that most sites of the layer's stack show; where none shows any, it is the fusion with the norm that
-    follows, the cheapest of them. Backward passes reduce gradients too, which no such rewrite touches. O(n log n).
+    A site is a reduction that belongs to a layer of a forward pass, where at least half of the layers of its stack
+    have one: backward passes reduce gradients too, and a statistic of a few layers is no part of what splits them.
+    The rewrite that is looked for is `expect`, or the one that most sites of the stack show; where none shows any,
+    it is the fusion with the norm that follows, the cheapest of them. O(n log n).
     """
     module = setting.module
     if not module.has_tree("layers"):
@@ -80,12 +87,14 @@ def verdicts(setting: Setting, composites: Sequence[Composite], expect: Rewrite 
     sites: dict[int, list[int]] = defaultdict(list)
     for item in setting.instances:
         layer = int(owner[item.row])
-        if layer >= 0 and item.kind in ("all_reduce", "reduce_scatter") and forward[layer]:
+        reduces = item.kind in ("all_reduce", "reduce_scatter") and not item.backward
+        if layer >= 0 and reduces and forward[layer]:
             sites[layer].append(item.row)
+    sites = _usual(sites, stack_of, layers.of_kind("layer"))
     shown: dict[int, Counter[Rewrite]] = defaultdict(Counter)
     for layer, rows in sites.items():
         shown[int(stack_of[layer])].update(form[row] for row in rows if row in form)
-    blockers = _Blockers(module)
+    blockers = _Blockers(setting)
     out = []
     for layer in sorted(sites):
         seen = shown[int(stack_of[layer])]
@@ -97,6 +106,14 @@ def verdicts(setting: Setting, composites: Sequence[Composite], expect: Rewrite 
     return out
 
 
+def _usual(sites: Mapping[int, list[int]], stack_of: Rows, every: Rows) -> dict[int, list[int]]:
+    """The sites of those stacks of which at least half of the layers have any."""
+    layers, reducing = Counter(stack_of[every].tolist()), Counter(int(stack_of[layer]) for layer in sites)
+    return {
+        layer: rows for layer, rows in sites.items() if 2 * reducing[stack := int(stack_of[layer])] >= layers[stack]
+    }
+
+
 def _forward(module: tir.Module, stack_of: Rows) -> Mask:
     if "group.direction" not in module:
         return np.ones(len(stack_of), bool)
@@ -106,39 +123,65 @@ def _forward(module: tir.Module, stack_of: Rows) -> Mask:
 
 @attrs.define
 class _Blockers:
-    """What stands between a reduction and what a rewrite would join it with; each path is looked for once."""
+    """What stands between a reduction and what a rewrite would join it with; each path is looked for once.
 
-    module: tir.Module
+    What is known is kept by instance: of a reduction in several kernels the last is the one that something follows.
+    """
+
+    setting: Setting
     _known: dict[Rewrite, dict[int, str]] = attrs.field(factory=dict)
+
+    @property
+    def module(self) -> tir.Module:
+        return self.setting.module
 
     def of(self, row: int, rewrite: Rewrite) -> str:
         """What blocks the rewrite of one reduction, in words; empty if nothing does."""
         if rewrite not in self._known:
-            self._known[rewrite] = self._find(rewrite)
-        missing = NO_GATHER if KINDS[self.module["coll.kind"][row]] == "reduce_scatter" else NOTHING_MOVES
-        missing = {"fused": NO_NORM, "decomposed": missing, "async_tp": ""}[rewrite]
-        return self._known[rewrite].get(row, missing)
+            told = self._find(rewrite)
+            self._known[rewrite] = {self.setting.instance_of(at): words for at, words in told.items()}
+        scatters = KINDS[self.module["coll.kind"][row]] == "reduce_scatter"
+        missing = {
+            "fused": NO_NORM,
+            "decomposed": NO_GATHER if scatters else NOTHING_MOVES,
+            "async_tp": NO_PRODUCT if scatters else WHOLE,
+        }
+        return self._known[rewrite].get(self.setting.instance_of(row), missing[rewrite])
 
     def _find(self, rewrite: Rewrite) -> dict[int, str]:
+        """The words on each reduction, by a row of it."""
         if rewrite == "fused":
-            return self._told(Path(_PLAIN, _NORM, over=_OVER_FUSED))
+            return self._parted() | self._told(Path(_REDUCTION, _NORM, over=_OVER_FUSED, aside=anything), "first")
         if rewrite == "decomposed":
-            pairs = self._told(Path(SCATTER, GATHER, over=TOKEN_WISE, same=("coll.group",)))
+            pairs = self._told(HALVES, "first")
             # Where a whole all-reduce stands, what comes at once after it is what could run on the shard.
-            moves = Path(_PLAIN, TOKEN_WISE).find(self.module)
+            moves = Path(_PLAIN, TOKEN_WISE, aside=anything).find(self.module)
             return pairs | {match.row("first"): "" for match in moves}
-        return {}
+        return self._told(Path(PRODUCT, SCATTER, aside=anything), "last")
 
-    def _told(self, path: Path) -> dict[int, str]:
+    def _told(self, path: Path, end: str) -> dict[int, str]:
         clear, blocked = path.pairs(self.module)
-        return {match.row("first"): "" for match in clear} | {
-            match.row("first"): self._words(match["blockers"].tolist()) for match in blocked
+        return {match.row(end): "" for match in clear} | {
+            match.row(end): self._words(match["blockers"].tolist()) for match in blocked
         }
+
+    def _parted(self) -> dict[int, str]:
+        """Of reductions that something parts from every norm after them, what it is."""
+        module = self.module
+        rows = Order.of(module, "device").rows
+        reduces, is_norm = _REDUCTION.mask(module)[rows], _NORM.mask(module)[rows]
+        ends = np.flatnonzero(reduces | is_norm)
+        at, after = ends[:-1], ends[1:]
+        here = reduces[at] & (module.device[rows[at]] == module.device[rows[after]])
+        pairs = zip(rows[at[here]].tolist(), rows[after[here]].tolist(), is_norm[after[here]].tolist(), strict=True)
+        return {row: BESIDE if beside else self._words([other]) for row, other, beside in pairs}
 
     def _words(self, rows: Iterable[int]) -> str:
         strings, roles = self.module.strings, self.module["infer.role"]
         ranked = Counter("unknown" if (code := int(roles[row])) < 0 else strings[code] for row in rows)
         told = [role if count == 1 else f"{count} {role}" for role, count in ranked.items()]
+        if len(told) > MOST_BLOCKERS:
+            told = [*told[: MOST_BLOCKERS - 1], f"{len(told) - MOST_BLOCKERS + 1} other roles"]
         return f"{', '.join(told)} between"
 
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import attrs
 
 from traceir_passes.collectives.composites.base import Composite, Setting
+from traceir_passes.collectives.gradients import Reduction, gradients
 from traceir_passes.collectives.instances import Instance
-
-REDUCING = ("all_reduce", "reduce_scatter")
 
 
 @attrs.frozen
 class Bucketed:
     """At least two reductions of one group that autograd's engine started in one step.
 
-    Their sizes have to repeat in every further step that has any; with one step only, that cannot be checked and
-    the note says so. Σ elements of a step is the number of parameters, if each is reduced once. Where the median
-    is below `small` bytes and there are more than `few`, they are reduced `per_tensor`, and buckets would save most
-    of their latency; a few small ones are what buckets of a small model look like.
+    More than half of the steps that have any have to have the same sizes; the others (a first step of other buckets)
+    are left out. With one step only, that cannot be checked and the note says so. Σ elements of a step is the number
+    of parameters, if each is reduced once. Where the median is below `small` bytes and there are more than `few`,
+    they are reduced `per_tensor`, and buckets would save most of their latency; a few small ones are what buckets of
+    a small model look like.
     """
 
     small: int
@@ -39,19 +39,22 @@ class Bucketed:
             return []
         step = module.tree("steps").at("step")
         buckets: dict[tuple[str, str | None], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for at, item in enumerate(setting.instances):
-            if item.backward and item.kind in REDUCING and step[item.row] >= 0 and item.in_elements is not None:
+        for at in gradients([Reduction.of(item) for item in setting.instances]):
+            item = setting.instances[at]
+            if step[item.row] >= 0 and item.in_elements is not None:
                 buckets[item.kind, item.group][int(step[item.row])].append(at)
         out = []
         for (kind, _), by_step in buckets.items():
-            sizes = {tuple(setting.instances[at].in_elements for at in bucket) for bucket in by_step.values()}
-            if len(sizes) > 1 or len(next(iter(sizes))) < 2:
+            sizes = {number: tuple(setting.instances[at].in_elements for at in own) for number, own in by_step.items()}
+            ((usual, count),) = Counter(sizes.values()).most_common(1)
+            if 2 * count <= len(sizes) or len(usual) < 2:
                 continue
-            first = [setting.instances[at] for at in next(iter(by_step.values()))]
+            alike = [own for number, own in by_step.items() if sizes[number] == usual]
+            first = [setting.instances[at] for at in alike[0]]
             if self._are_small(first) != self.per_tensor:
                 continue
-            note = self._note(first, len(by_step))
-            for bucket in by_step.values():
+            note = self._note(first, len(alike))
+            for bucket in alike:
                 out.append(Composite(self.form, kind, setting.rows_of(*bucket), tuple(bucket), note=note))
         return sorted(out, key=lambda item: item.members)
 

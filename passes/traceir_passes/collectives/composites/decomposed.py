@@ -14,7 +14,9 @@ from traceir_passes.collectives.vocabulary import SIZES
 
 SCATTER = event("coll.kind", "reduce_scatter") & event("infer.class", "comm")
 GATHER = event("coll.kind", "all_gather") & event("infer.class", "comm")
-HALVES = Path(SCATTER, GATHER, over=TOKEN_WISE, same=("coll.group",))
+ASIDE = event("infer.class", "comm", "memory")
+"""What blocks only on the lanes of the halves: messages of other groups and copies on streams of their own."""
+HALVES = Path(SCATTER, GATHER, over=TOKEN_WISE, same=("coll.group",), aside=ASIDE)
 
 
 @attrs.frozen
@@ -24,7 +26,8 @@ class Decomposed:
     `adjacent` with nothing between; `moved` with token-wise work between, which is what the rewrite is for: a rank
     then treats only its shard. A product, attention, another collective of the group or a copy to the host
     between them would read what is not complete, so such a pair is none. Where parameters are gathered besides
-    (sharded data parallelism) a pair may be chance: more than `share` of a group's gathers have to be in pairs.
+    (sharded data parallelism) a pair may be chance: more than `share` of a group's gathers have to be in pairs, and
+    of a group that scatters in backward passes alone, a gather there brings the next unit's parameters.
     """
 
     share: float
@@ -37,7 +40,8 @@ class Decomposed:
 
     def find(self, setting: Setting) -> list[Composite]:
         """The pairs of this form. O(n log n)."""
-        pairs = [self._pair(setting, match) for match in HALVES.find(setting.module)]
+        ahead = {item.group for item in setting.instances if item.kind == "reduce_scatter" and not item.backward}
+        pairs = [self._pair(setting, match, ahead) for match in HALVES.find(setting.module)]
         found = [pair for pair in pairs if pair is not None]
         groups = [item.group for item in setting.instances]
         gathers = Counter(item.group for item in setting.instances if item.kind == "all_gather")
@@ -49,14 +53,14 @@ class Decomposed:
             and paired[groups[pair.instances[1]]] > self.share * gathers[groups[pair.instances[1]]]
         ]
 
-    def _pair(self, setting: Setting, match: Match) -> Composite | None:
+    def _pair(self, setting: Setting, match: Match, ahead: set[str | None]) -> Composite | None:
         first, last = match.row("first"), match.row("last")
         at = setting.instance_of(first), setting.instance_of(last)
         if min(at) < 0:
             return None
         scatter, gather = setting.instances[at[0]], setting.instances[at[1]]
         fits = _sizes_fit(scatter, gather)
-        if fits is False:
+        if fits is False or (gather.backward and scatter.group not in ahead):
             return None
         return Composite(
             self.form,

@@ -7,7 +7,7 @@ import attrs
 import traceir as tir
 from traceir_passes.collectives.laws.base import Counted, Law, Steps
 from traceir_passes.collectives.laws.experts import experts
-from traceir_passes.collectives.laws.gradients import gradients, sharded
+from traceir_passes.collectives.laws.gradients import gradients, parameters, sharded
 from traceir_passes.collectives.laws.layers import Layers
 from traceir_passes.collectives.laws.ranks import ranks
 from traceir_passes.collectives.laws.tensor_parallel import tensor_parallel
@@ -28,6 +28,7 @@ def laws(module: tir.Module, counted: Counted) -> list[Law]:
         *tensor_parallel(counted, steps, layers),
         *experts(counted, steps, layers),
         *gradients(counted, steps),
+        *parameters(counted, steps),
         *sharded(counted, steps, layers),
         *ranks(counted, steps),
     ]

@@ -123,17 +123,25 @@ class Steps:
         That is those of unknown role, then those that mostly stand between the same roles on their lane as the
         collectives `like` (rows), which were found, do. O(the step's work log work).
         """
+        return tuple(name for name, _ in self._ranked(step, missing, like))[:MOST_SUSPECTS]
+
+    def likely(self, step: int, missing: int, like: Ints) -> bool:
+        """Whether any of the `suspects` is likely: of unknown role, or where collectives are."""
+        return any(likely for _, likely in self._ranked(step, missing, like))
+
+    def _ranked(self, step: int, missing: int, like: Ints | None) -> list[tuple[str, bool]]:
+        """The suspects, and whether they are likely."""
         if missing <= 0:
-            return ()
+            return []
         module, rows = self.module, self.work(step)
         compute = rows[module["infer.class"][rows] == _code(module, "infer.class", "compute")]
         codes, counts = np.unique(module["name"][compute], return_counts=True)
         unknown = module["infer.role"][compute] == module.strings.code("unknown")
         first = set(module["name"][compute[unknown]].tolist())
         fitting = codes[counts == missing]
-        alike = self._alike(rows, fitting, like) if like is not None and len(like) and len(fitting) > 1 else set()
+        alike = self._alike(rows, fitting, like) if like is not None and len(like) and len(fitting) else set()
         ranked = sorted(fitting.tolist(), key=lambda code: (code not in first, code not in alike, module.strings[code]))
-        return tuple(module.strings[code] for code in ranked[:MOST_SUSPECTS])
+        return [(module.strings[code], code in first or code in alike) for code in ranked]
 
     def _alike(self, rows: Ints, names: Ints, like: Ints) -> set[int]:
         """Those of some names whose usual neighbours on the lane have the roles that those of `like` usually have."""

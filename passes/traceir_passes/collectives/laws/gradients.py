@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
+from traceir_passes.collectives.gradients import Reduction
+from traceir_passes.collectives.gradients import gradients as which
 from traceir_passes.collectives.laws.base import Counted, Ints, Law, Steps
 from traceir_passes.collectives.laws.layers import Layers
+from traceir_passes.collectives.sources import first_inputs
+
+ACCUMULATES: Final = "torch::autograd::AccumulateGrad"
 
 
 def gradients(counted: Counted, steps: Steps) -> Iterator[Law]:
     """Data parallelism reduces the same list of gradient buckets in every step."""
-    mine = np.flatnonzero(counted.backward & counted.of_kind("all_reduce", "reduce_scatter"))
+    told = zip(counted.kinds, counted.groups, counted.elements, counted.backward.tolist(), strict=True)
+    mine = which([Reduction(*item) for item in told])
     lists: dict[int, list[tuple[str, str | None, int | None]]] = {}
-    for at in mine.tolist():
+    for at in mine:
         number = int(steps.of[counted.rows[at]])
         if number in steps.names:
             lists.setdefault(number, []).append((counted.kinds[at], counted.groups[at], counted.elements[at]))
@@ -31,6 +38,50 @@ def gradients(counted: Counted, steps: Steps) -> Iterator[Law]:
     where = tuple(steps.names[number] for number in sorted(odd))
     label = "equal gradient buckets in every step"
     yield Law(label, len(lists), len(lists) - len(odd), not odd, note=note, where=where)
+
+
+def parameters(counted: Counted, steps: Steps) -> Iterator[Law]:
+    """What is reduced of gradients is what the backward passes accumulate, element by element.
+
+    Asked where autograd's engine recorded the shape of every gradient that it accumulates, over all steps at once,
+    as host events are of no step. Several backward passes may accumulate before one reduction. More may be reduced
+    than accumulated (padding of shards, parameters that got no gradient), and less where not all reductions are seen:
+    then it cannot be said.
+    """
+    module = steps.module
+    code = module.strings.code(ACCUMULATES)
+    rows = np.flatnonzero((module["name"] == code) & module.live) if code >= 0 else np.empty(0, np.int64)
+    told = zip(counted.kinds, counted.groups, counted.elements, counted.backward.tolist(), strict=True)
+    mine = which([Reduction(*item) for item in told])
+    reduced = [counted.elements[at] for at in mine]
+    if not len(rows) or not reduced or None in reduced or len(set(counted.devices[mine].tolist())) > 1:
+        return
+    sizes = [item.elements for item in first_inputs(module, rows).values()]
+    if None in sizes:
+        return
+    expected, found = sum(size or 0 for size in sizes), sum(size or 0 for size in reduced)
+    rounds, rest = divmod(expected, found) if found else (0, 1)
+    label = "gradient buckets = parameters"
+    if not rest:
+        note = f"{rounds} backward passes a reduction" if rounds > 1 else ""
+        yield Law(label, expected // rounds, found, True, note=note)
+        return
+    short = found < expected and _is_whole(counted, steps, mine)
+    note = "" if short else "more is reduced: padding, or no gradient" if found > expected else "not all may be seen"
+    yield Law(label, expected, found, False if short else None, note=note)
+
+
+def _is_whole(counted: Counted, steps: Steps, mine: list[int]) -> bool:
+    """Whether all gradients go through these reductions: of one group, in several like steps, without experts.
+
+    One step may be cut by the window, other groups and the owners of experts reduce the rest, and shards are padded.
+    """
+    sizes: dict[int, list[int | None]] = {}
+    for at in mine:
+        sizes.setdefault(int(steps.of[counted.rows[at]]), []).append(counted.elements[at])
+    alike = len(sizes) > 1 and len({tuple(own) for own in sizes.values()}) == 1
+    one = {(counted.kinds[at], counted.groups[at]) for at in mine}
+    return alike and len(one) == 1 and one.pop()[0] == "all_reduce" and "dispatch" not in counted.roles
 
 
 def sharded(counted: Counted, steps: Steps, layers: Layers) -> Iterator[Law]:

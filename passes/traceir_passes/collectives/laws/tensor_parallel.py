@@ -11,6 +11,9 @@ import numpy as np
 from traceir_passes.collectives.laws.base import Counted, Ints, Law, Mask, Steps
 from traceir_passes.collectives.laws.layers import Layers, OfStep
 
+ONCE = "1 in every layer"
+"""What is said of layers that all reduce once. So do models that split only one of their blocks, or both as one."""
+
 
 def tensor_parallel(counted: Counted, steps: Steps, layers: Layers) -> Iterator[Law]:
     """The laws of tensor and sequence parallelism, for each step whose layers reduce.
@@ -126,7 +129,12 @@ class _Asked:
             if missing > 0
             else self.steps.surplus(self.counted, seen.here, -missing)
         )
-        return Law(label, expected, found, False, name, seen.broken(), suspects, self.layers.told(seen.odd))
+        told = seen.broken()
+        if told == ONCE and not self.steps.likely(step, missing, self.counted.rows[seen.here]):
+            return Law(
+                label, expected, found, None, name, f"{told}: blocks side by side, or one that is not split", suspects
+            )
+        return Law(label, expected, found, False, name, told, suspects, self.layers.told(seen.odd))
 
 
 @attrs.frozen(eq=False)
