@@ -41,7 +41,7 @@ WRITES: Final = (
         "group.backward",
         dtype="enum",
         values=LINKS,
-        null="launched by no thread of a backward pass, or the trace links no backward ops to forward ones",
+        null="no device work of a backward pass by its thread, or the trace links no backward ops to forward ones",
         doc="Whether the forward op, and its module where the trace has modules, of backward work is known.",
     ),
     tir.Annotation(

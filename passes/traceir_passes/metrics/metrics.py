@@ -17,7 +17,7 @@ ROLE: Final = "metrics"
 """The further input that holds the profile (`--metrics FILE`)."""
 BOUNDS: Final = ("compute", "memory", "latency")
 BASES: Final = ("measured", "guessed")
-_NULL: Final = "no kernel, or the profile does not say"
+_NULL: Final = "no device work, no kernel, or the profile does not say"
 
 
 @attrs.frozen
