@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ import traceir as tir
 from tests.build import Ev, annotate, module
 from tests.conftest import ROOT
 from traceir import synth
-from traceir.ir import NULL_I64, Annotation
+from traceir.ir import NULL_I64, Annotation, Written
 from traceir.printers import Result, Style
 from traceir.printers.chrome import Chrome
 from traceir.testing import modules
@@ -118,8 +119,59 @@ def test_waiting_for_other_ranks_is_told_where_collectives_know_it() -> None:
     item = tir.load(EXAMPLE)
     _, report = ran(item, "collectives")
     assert report.comm_wait_ns is not None
-    assert 0 <= report.comm_wait_ns <= report.classes["comm"]
-    assert ran(item)[1].comm_wait_ns is None
+    without = ran(item)[1]
+    assert without.comm_wait_ns is None
+    assert report.comm_wait_ns == report.classes["comm_wait"] > 0
+    assert report.classes["comm"] + report.classes["comm_wait"] == without.classes["comm"]
+
+
+def waiting(wait: int, pieces: int = 1) -> tir.Module:
+    """A kernel, then an all-reduce of 100 µs in some pieces, of which the first `wait` ns are known to be waiting."""
+    items = [launched(0, US), kernel(10 * US, 10 * US, 0)]
+    for at in range(pieces):
+        items += [
+            launched((2 + 2 * at) * US, US),
+            kernel((21 + 100 * at // pieces) * US, 100 * US // pieces, 2 + 2 * at),
+        ]
+    item = module(items)
+    item = item.with_table("collectives", {"coll.wait": np.array([wait])})
+    declared = Written(Annotation("coll.wait", domain="table:collectives", dtype="i64", unit="ns"), None)
+    item = attrs.evolve(item, annotations={**item.annotations, "coll.wait": declared})
+    instance = Annotation("coll.instance", dtype="id", unit="table:collectives", null="none")
+    members = dict.fromkeys(range(3, 2 + 2 * pieces, 2), 0)
+    item = annotate(item, instance, {**dict.fromkeys(range(2 + 2 * pieces), -1), **members})
+    return annotate(item, Annotation("coll.kind", dtype="enum", values=("all_reduce",), null="none"),
+                    {**dict.fromkeys(range(2 + 2 * pieces), -1), **members})  # fmt: skip
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("wait", [0, 30, 70, 100, 200])
+def test_a_collective_is_parted_where_its_wait_ends(wait: int, pieces: int) -> None:
+    """Its first part waits, the rest transfers, also where the wait ends in a later piece; the event has both."""
+    after, report = ran(waiting(wait * US, pieces))
+    assert report.classes["comm_wait"] == min(wait, 100) * US
+    assert report.classes["comm"] == max(100 - wait, 0) * US
+    names = [name for name in after.text("critical-path.lane_label") if name in ("comm", "comm_wait")]
+    assert names == sorted(names, reverse=True), "waiting comes first"
+    work = np.flatnonzero(after.work)[1:]
+    assert after["critical-path.time"][work].sum() == 100 * US
+
+
+def test_damage_that_leaves_gaps_in_doubt_leaves_the_path_in_doubt() -> None:
+    """What makes all gaps unreliable makes the chain of waits unreliable, with the codes; other findings do not."""
+    item = module([launched(0, US), kernel(2 * US, US, 0)])
+    damaged = item.with_health(
+        tir.Finding("sampled", "info", 1, "A tool has filtered it.", None, ("gaps",)),
+        tir.Finding("clock_step", "error", 1, "A clock jumped.", None, ("module.span_ns",)),
+    )
+    after, report = ran(damaged)
+    assert not report.replay.reliable
+    assert report.replay.reason == "the findings clock_step and sampled leave open what waited for what"
+    assert [found.message for found in after.health if found.code == "path_in_doubt"] == [
+        "The findings clock_step and sampled leave open what waited for what: record again as described there."
+    ]
+    other = item.with_health(tir.Finding("orphan_launch", "info", 1, "Some.", None, ("group.steps",)))
+    assert ran(other)[1].replay.reliable
 
 
 def test_viewers_show_the_path_as_a_lane(tmp_path: Path) -> None:
@@ -159,6 +211,8 @@ def test_an_edge_that_goes_back_in_time_is_reported() -> None:
     assert [(item.edge, item.count, item.worst_ns, item.event) for item in report.contradictions] == [
         ("launch", 1, 6 * US, 1)
     ]
+    note = report.blocks()[0].note
+    assert note.endswith("; left out, since they go back in time by up to 6.0 µs: edges, 1 of kind launch")
 
 
 def test_the_page_shows_time_on_the_path_beside_every_op() -> None:

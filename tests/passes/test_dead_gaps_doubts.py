@@ -25,8 +25,14 @@ def finding(code: str, *poisons: str, count: int = 1, first: int | None = None) 
 
 
 @pytest.mark.parametrize(
-    "one", [finding("truncated", "gaps"), finding("clock_step", "dead-gaps"), finding("sampled"), finding("x", "gaps")],
-)  # fmt: skip
+    "one",
+    [
+        finding("truncated", "gaps"),
+        finding("clock_step", "dead-gaps"),
+        finding("sampled", "gaps"),
+        finding("x", "gaps"),
+    ],
+)
 def test_damage_that_may_lie_anywhere_leaves_all_gaps(one: Finding) -> None:
     """And says so; who knows better names it."""
     item = sick(one)
@@ -116,6 +122,8 @@ READ: dict[str, tuple[list[tuple[int, dict[str, Any]]], bool]] = {
     "busy before the gap": ([(0, {"value": 80}), (20, {"value": 0}), (200, {"value": 0})], False),
     "busy in the gap": ([(0, {"value": 0}), (30, {"value": 0.5}), (31, {"value": 0})], True),
     "busy after the gap": ([(0, {"value": 0}), (100, {"value": 80}), (200, {"value": 0})], False),
+    "a table's own columns": ([(0, {"value": 0, "typeId": 5}), (200, {"value": 0, "typeId": 5})], False),
+    "a table's value": ([(0, {"value": 4, "typeId": 0}), (200, {"value": 0, "typeId": 0})], True),
     "one of two numbers": ([(0, {"a": 0, "b": 7}), (200, {"a": 0, "b": 0})], True),
     "no number": ([(0, {"value": "busy"}), (200, {})], False),
     "the last says nothing": ([(0, {"value": 0}), (50, {"value": 9})], False),

@@ -168,6 +168,18 @@ def test_the_report_as_a_page() -> None:
     assert "upper bound" in block.note
 
 
+def test_a_device_is_called_as_its_lanes_are() -> None:
+    """An NPU is no GPU; a device without a number says so."""
+    for name, number, place in (("npu3.s2", 3, "npu3"), ("gpu.s7", None, "gpu?")):
+        item = module(LATE)
+        lanes = tuple(
+            attrs.evolve(lane, name=name, device=number) if lane.is_device else lane for lane in item.lanes
+        )  # fmt: skip
+        _, report = ran(attrs.evolve(item, lanes=lanes))
+        assert [(one.device, one.place) for one in report.devices] == [(number, place)]
+        assert (blocks_of("dead-gaps", report) or ())[0].rows[0][0] == place
+
+
 def test_steps_are_measured_before_and_after() -> None:
     """Each by the work that it owns; a gap between two steps is of neither."""
     events = [*LATE, launch(190 * US), kernel(200 * US, 10 * US, 4)]

@@ -125,6 +125,7 @@ def by_pairs(item: tir.Module) -> set[tuple[str, int, int]]:
             reach = max(end[one] for one in before)
             leader = max(one for one in before if end[one] == reach)
             same = item.launch[row] >= 0 and item.launch[row] == item.launch[leader]
+            same = same and bool(item.is_kind("rt.graph_launch")[item.launch[row]])
             kind = "beside" if ts[row] < reach else "graph" if same else "queue"
             out.add((kind, leader, row))
     return out

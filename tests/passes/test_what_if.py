@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import traceir as tir
 from tests.build import Ev, annotate, module
 from tests.conftest import ROOT
+from tests.passes.test_critical_path import waiting
 from tests.passes.test_replay import traced
 from traceir.ir import NULL_I64, Annotation, Written
 from traceir.testing import modules
@@ -64,7 +65,7 @@ NORM, GEMM, REDUCE = "rms_norm_kernel", "nvjet_tst_64x8", "ncclDevKernel_AllRedu
         ("speed gemm two", "'two' is no factor; write 2, 1.5 or 50%"),
         ("speed gemm 0", "'0' has to be above 0"),
         ("speed gemm 2 3", "'3' is too much; write speed WHAT FACTOR, and ; between edits"),
-        ("drop gemm", "'gemm' cannot be dropped; write drop sync [CALL]"),
+        ("drop", "what to drop is missing; write drop WHAT, drop gaps [WHAT], or drop sync [CALL]"),
         ("remove gaps", "'gaps' cannot be removed; write remove launch-gaps"),
         ("move all_reduce after gemm", "'after' is neither before nor past; write move WHAT before WHAT, or move WHAT "
          "past NUMBER"),
@@ -152,6 +153,95 @@ def test_launch_gaps_go_up_to_the_next_wait() -> None:
     assert kept(module(waiting), "remove launch-gaps", graph_launch=0) == item.span_ns - 101 * US
 
 
+def test_dropped_work_is_gone_with_its_gap() -> None:
+    """What follows begins where it began; its launch call is gone, and the code around that stays."""
+    item = module(queue(GEMM, NORM, GEMM))
+    report = ran(item, "drop norm")[1]
+    assert report.span.kept_ns == item.span_ns - 101 * US
+    assert [(done.events, done.note) for done in report.edits] == [
+        (1, "host code around the launches that are gone is kept")
+    ]
+    assert kept(item, "drop %4; drop %5") == 100 * US
+    late = module([launched(0), kernel(5 * US, US, 0), launched(50 * US), kernel(60 * US, US, 2, name="b"),
+                   launched(51 * US), kernel(70 * US, US, 4, name="c")])  # fmt: skip
+    before, after = (ran(late, edit)[0] for edit in ("", "drop b"))
+    starts = [int(one["what-if.start"][one["id"] == 5][0]) for one in (before, after)]
+    assert starts[1] < starts[0], "neither the work nor its launch call holds up what follows"
+
+
+def test_dropped_host_events_take_no_time_and_wait_for_nothing() -> None:
+    """An op with a wait in it; the launch behind it comes as much earlier, and what it launched stays."""
+    items = [
+        launched(0), kernel(5 * US, 100 * US, 0), Ev("host.op", "aten::item", 10 * US, 100 * US, "cpu"),
+        Ev("rt.sync", "cudaStreamSynchronize", 20 * US, 87 * US, "cpu"), launched(200 * US), kernel(210 * US, US, 4),
+    ]  # fmt: skip
+    item = module(items)
+    assert kept(item, "drop aten::item") == item.span_ns - 100 * US
+    assert kept(item, "drop cudaStreamSynchronize") == item.span_ns - 87 * US
+
+
+def test_dropped_gaps_let_work_begin_when_its_stream_is_free() -> None:
+    """As if all had been launched in time: only the queue's own lag stays; of some work, only before that."""
+    items: list[Ev] = []
+    for at in range(4):
+        items += [launched(100 * at * US), kernel((100 * at + 5) * US, 10 * US, len(items), name=f"k{at}")]
+    item = module(items)
+    report = ran(item, "drop gaps")[1]
+    assert (report.span.kept_ns, report.edits[0].events) == (40 * US, 3)
+    assert report.edits[0].note == "all but the first work of a stream is taken to be launched in time"
+    assert kept(item, "drop gaps k1") == item.span_ns, "the host holds up the last one as before"
+    assert kept(item, "drop gaps k3") == item.span_ns - 90 * US
+    with pytest.raises(tir.UsageError, match="means no device work by 'cudaLaunchKernel' at column 11"):
+        ran(item, "drop gaps cudaLaunchKernel")
+
+
+def test_dropped_gaps_keep_what_waits_on_the_device() -> None:
+    """Work that waits for another stream begins no earlier than that allows."""
+    items = [
+        launched(0), kernel(5 * US, 10 * US, 0), launched(2 * US), kernel(7 * US, 300 * US, 2, "gpu0.s9"),
+        launched(4 * US), Ev("dev.kernel", "reader", 308 * US, 10 * US, "gpu0.s7", 4),
+    ]  # fmt: skip
+    item = module(items)
+    assert kept(item, "drop gaps") == item.span_ns
+
+
+def test_a_factor_that_times_cannot_hold_is_refused() -> None:
+    """Rather than to wrap around."""
+    item = module(queue(NORM, GEMM))
+    with pytest.raises(tir.UsageError, match="longer than 36 years"):
+        ran(item, "scale gemm 99999999999999999")
+
+
+def test_without_a_wait_nothing_can_be_dropped() -> None:
+    """It is said, and changes nothing."""
+    item = module(queue(NORM, GEMM))
+    report = ran(item, "drop sync")[1]
+    assert report.span.kept_ns == item.span_ns
+    assert [(done.events, done.note) for done in report.edits] == [(0, "no call waits for the device")]
+
+
+def test_waits_for_other_ranks_are_no_transfer() -> None:
+    """Twice the bandwidth leaves a known wait of 40 µs as it is; a faster collective says that it does not."""
+    item = waiting(40 * US)
+    item = item.with_texts("coll.group", ["tp"], "table:collectives")
+    declared = Written(Annotation("coll.group", domain="table:collectives", dtype="str"), None)
+    item = attrs.evolve(item, annotations={**item.annotations, "coll.group": declared})
+    assert kept(item, "bandwidth tp 2") == item.span_ns - 30 * US
+    report = ran(item, "speed all_reduce 2")[1]
+    assert report.span.kept_ns == item.span_ns - 50 * US
+    assert report.edits[0].note == "40.0 µs of it, which wait for other ranks, are scaled as well"
+    assert report.path["comm_wait"] == 20 * US
+
+
+def test_damage_makes_the_answer_unreliable() -> None:
+    """What leaves all gaps in doubt leaves the replay in doubt, in the report and as a finding."""
+    damaged = module(queue(NORM, GEMM)).with_health(tir.Finding("sampled", "info", 1, "Filtered.", None, ("gaps",)))
+    after, report = ran(damaged, "speed gemm 2")
+    assert (report.reliable, report.reason) == (False, "the finding sampled leaves open what waited for what")
+    messages = [item.message for item in after.health if item.code == "replay_unreliable"]
+    assert messages == ["The finding sampled leaves open what waited for what."]
+
+
 def test_moved_work_blocks_only_its_reader() -> None:
     """A collective leaves the stream: what follows begins at once, its first reader when it is done."""
     item = module(queue(GEMM, REDUCE, NORM, GEMM, dur=100 * US, gap=US))
@@ -206,9 +296,18 @@ def test_without_an_edit_the_error_is_the_answer() -> None:
     after, report = ran(item)
     assert report.span.kept_ns == report.span.measured_ns == item.span_ns
     assert report.edits == ()
-    assert report.blocks()[0].note == "unchanged replay without the unexplained: +0.0 % of the span"
+    assert report.blocks()[0].note == "unchanged replay without the unexplained: 0 % of the span"
     assert after["what-if.start"][after.work].tolist() == after["ts"][after.work].tolist()
     assert after["what-if.end"][after.work].tolist() == after.end[after.work].tolist()
+
+
+def test_the_error_of_each_time_stands_on_the_page() -> None:
+    """Of a queue with one gap of 3 µs more than the shortest: what the replay without it misses, with its sign."""
+    items = queue("a", "b", "c", "d")
+    items[7] = kernel(items[7].ts + 3 * US, 100 * US, 3, name="d")
+    block = ran(module(items))[1].blocks()[0]
+    assert block.columns == ("time", "measured", "replayed", "error")
+    assert block.rows == (("span", "406.0 µs", "403.0 µs", "-0.74 %"),)
 
 
 def test_an_answer_above_the_limit_is_unreliable() -> None:

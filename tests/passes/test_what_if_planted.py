@@ -225,6 +225,35 @@ def test_a_fused_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_predicts(asked(before, edit), measured(before), measured(after))
 
 
+def without(label: str) -> Callable[[Sequence[Node]], list[Node]]:
+    """The plan without the ops of a label, which nothing on another stream waits for."""
+
+    def change(nodes: Sequence[Node]) -> list[Node]:
+        out: list[Node] = []
+        number: dict[int, int] = {}
+        old = 0
+        for node in nodes:
+            if not isinstance(node, Run):
+                out.append(node)
+                continue
+            if node.op.label != label:
+                number[old] = len(number)
+                out.append(attrs.evolve(node, after=tuple(number[other] for other in node.after)))
+            old += 1
+        return out
+
+    return change
+
+
+@pytest.mark.parametrize("launch", ["graph", "eager"])
+def test_dropped_work(launch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The activations are gone, with their launches; the host code around these stays, which costs a little."""
+    before = trace(tmp_path, "before", launch=launch, stack=False, frames=0)
+    replanned(monkeypatch, without("activation"))
+    after = trace(tmp_path, "after", launch=launch, stack=False, frames=0)
+    assert_predicts(asked(before, "drop label:activation"), measured(before), measured(after), least=0.01)
+
+
 def test_edits_together_are_replayed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A faster role and a dropped sync at once; the savings of each alone do not add up to that."""
     options: dict[str, Any] = {"launch": "eager", "frames": 2}

@@ -114,11 +114,10 @@ class CriticalPath(tir.Pass):
             },
             _SPAN,
         )
-        finding = report.finding(module, self.max_residual_share)
-        if finding is None:
-            return module
-        context.remark(self.name(), finding.message, event=finding.first)
-        return module.with_health(finding)
+        found_doubts = tuple(report.findings(module, self.max_residual_share))
+        for finding in found_doubts:
+            context.remark(self.name(), finding.message, event=finding.first)
+        return module.with_health(*found_doubts)
 
     def report(self, module: tir.Module) -> report.CriticalPathReport:
         """The path by class, role, layer and host event, and how well the edges alone explain the span."""

@@ -12,14 +12,15 @@ import numpy as np
 import traceir as tir
 from traceir import units
 from traceir.ir import Array, Ints, Module
-from traceir_passes.replay import CLASSES, CODE, KINDS
+from traceir_passes.replay import CLASSES, CODE, KINDS, in_doubt, signed
 
 TOP: Final = 10
 """Entries of the lists of host events and of unexplained parts."""
 UNEXPLAINED: Final = "path_unexplained"
+IN_DOUBT: Final = "path_in_doubt"
 _FEW: Final = 3
 """Names in a cell of the page, and classes in its head."""
-WORK: Final = ("compute", "comm", "fused", "memory")
+WORK: Final = ("compute", "comm", "comm_wait", "fused", "memory")
 
 
 @attrs.frozen(kw_only=True)
@@ -106,8 +107,8 @@ class Slack:
 class CriticalPathReport(tir.Report):
     """The critical path: `classes` sum to `span_ns`; `edges` say of the unexplained what it came after.
 
-    `comm_wait_ns` is what of the communication on it is known to be waiting for other ranks, at least (see
-    `collectives`); null where nothing is known of that.
+    `comm_wait_ns` is the class `comm_wait`, what of the communication on it is known to be waiting for other ranks, at
+    least (see `collectives`); null where nothing is known of that.
     """
 
     span_ns: int
@@ -165,6 +166,10 @@ class CriticalPathReport(tir.Report):
 
     def _note(self) -> str:
         replay = f"replay without the unexplained: {signed(self.replay.error_share)} of the span"
+        if self.contradictions:
+            some = [f"{units.count(item.count)} of kind {item.edge}" for item in self.contradictions]
+            worst = units.time(max(item.worst_ns for item in self.contradictions))
+            replay += f"; left out, since they go back in time by up to {worst}: edges, {', '.join(some)}"
         return f"unreliable: {self.replay.reason}; {replay}" if self.replay.reason else replay
 
     def _most(self, name: str) -> str:
@@ -179,14 +184,7 @@ class CriticalPathReport(tir.Report):
             return ""
         some = [item for item in some if item[1] * 100 >= whole][:_FEW]
         text = ", ".join(f"{label} {units.share(min(ns, whole), whole)}" for label, ns in some)
-        if name == "comm" and self.comm_wait_ns:
-            text += f"; at least {units.share(self.comm_wait_ns, whole)} of it waits for other ranks"
-        return text
-
-
-def signed(share: float | None) -> str:
-    """A share with its sign, as of an error: `+0.2 %`, `-1.7 %`."""
-    return "unknown" if share is None else f"{100 * share:+.1f} %"
+        return f"{text}; for other ranks, at least" if name == "comm_wait" else text
 
 
 def build(module: Module, limit: float) -> CriticalPathReport:
@@ -253,18 +251,16 @@ def _roles(module: Module, span: int) -> Iterator[RoleTime]:
 
 
 def _comm_wait(module: Module) -> int | None:
-    """The waits of the collectives on the path, none of them longer than its part there; None if none is known."""
+    """What of the path waits for other ranks; None if of no collective on it that is known."""
     if any(name not in module for name in ("coll.instance", "coll.wait")):
         return None
-    event = module["critical-path.event"]
-    at = np.flatnonzero((module["critical-path.lane_label"] == CLASSES.index("comm")) & (event >= 0))
-    instance = module["coll.instance"][event[at]]
-    at, instance = at[instance >= 0], instance[instance >= 0]
-    wait = module["coll.wait"][instance]
-    known = wait != tir.NULL_I64
-    if not known.any():
+    event, kind = module["critical-path.event"], module["critical-path.lane_label"]
+    waits = kind == CLASSES.index("comm_wait")
+    comm = event[(waits | (kind == CLASSES.index("comm"))) & (event >= 0)]
+    instance = module["coll.instance"][comm]
+    if not (module["coll.wait"][instance[instance >= 0]] != tir.NULL_I64).any():
         return None
-    return int(np.minimum(wait[known], module["critical-path.lane_dur"][at[known]]).sum())
+    return int(module["critical-path.lane_dur"][waits].sum())
 
 
 def _host(module: Module) -> Iterator[HostTime]:
@@ -315,15 +311,15 @@ def _replay(module: Module, span: int, limit: float) -> Replay:
     replayed = int(module["critical-path.replayed"][0])
     rest = module["critical-path.lane_label"] == CLASSES.index("unexplained")
     lost = int(module["critical-path.lane_dur"][rest].sum())
-    doubt = _doubt(module, limit)
+    doubts = [text for _, text, _ in _doubts(module, limit)]
     return Replay(
         span_ns=replayed,
         error_ns=replayed - span,
         error_share=(replayed - span) / span if span else None,
         unexplained_ns=lost,
         unexplained_share=lost / span if span else None,
-        reliable=doubt is None,
-        reason=doubt[0] if doubt else None,
+        reliable=not doubts,
+        reason="; ".join(doubts) or None,
     )
 
 
@@ -340,29 +336,33 @@ def _slack(module: Module) -> Slack:
     )
 
 
-def _doubt(module: Module, limit: float) -> tuple[str, int] | None:
-    """Why the path is unreliable, if it is, and the id of the event before the longest unexplained part (-1 none)."""
+def _doubts(module: Module, limit: float) -> Iterator[tuple[str, str, int]]:
+    """Why the path is unreliable, if it is: code, words, and the id of the event to look at (-1 none)."""
     dur, span = module["critical-path.lane_dur"], int(module["critical-path.span"][0])
     rest = np.flatnonzero(module["critical-path.lane_label"] == CLASSES.index("unexplained"))
     lost = int(dur[rest].sum())
-    if not span or lost <= limit * span:
-        return None
-    part = int(rest[np.argmax(dur[rest])])
-    row = int(module["critical-path.event"][part])
-    id = int(module["id"][row]) if row >= 0 else -1
-    before = f" before %{id}" if row >= 0 else ""
-    return (
-        f"nothing in the trace explains {units.time(lost)} of the critical path ({units.share(lost, span)} of the "
-        f"span), {units.time(int(dur[part]))} of it{before}",
-        id,
-    )
+    if not span:
+        return
+    if lost > limit * span:
+        part = int(rest[np.argmax(dur[rest])])
+        row = int(module["critical-path.event"][part])
+        id = int(module["id"][row]) if row >= 0 else -1
+        before = f" before %{id}" if row >= 0 else ""
+        yield (
+            UNEXPLAINED,
+            f"nothing in the trace explains {units.time(lost)} of the critical path ({units.share(lost, span)} of the "
+            f"span), {units.time(int(dur[part]))} of it{before}",
+            id,
+        )
+    if (damage := in_doubt(module)) is not None:
+        yield IN_DOUBT, damage, -1
 
 
-def finding(module: Module, limit: float) -> tir.Finding | None:
-    """The doubt as a finding; None if there is none."""
-    doubt = _doubt(module, limit)
-    if doubt is None:
-        return None
-    text, id = doubt
-    message = f"{text[0].upper()}{text[1:]}: record what holds the work back."
-    return tir.Finding(UNEXPLAINED, "warning", 1, message, id if id >= 0 else None, ("critical-path",))
+_MENDS: Final = {UNEXPLAINED: "record what holds the work back", IN_DOUBT: "record again as described there"}
+
+
+def findings(module: Module, limit: float) -> Iterator[tir.Finding]:
+    """The doubts as findings; none if there are none."""
+    for code, text, id in _doubts(module, limit):
+        message = f"{text[0].upper()}{text[1:]}: {_MENDS[code]}."
+        yield tir.Finding(code, "warning", 1, message, id if id >= 0 else None, ("critical-path",))

@@ -47,7 +47,7 @@ class DeadGaps(tir.Pass):
         (), help="Codes of health findings that are let pass though they leave gaps in doubt, such as sampled."
     )
     utilisation: str = tir.option(
-        r"utili[sz]ation|sm.active|gpu.busy|gr.active", help="What counters of a device's activity are called "
+        r"utili[sz]ation|sms?.active|gpu.busy|gr.active", help="What counters of a device's activity are called "
         "(regular expression); where one reads more than 0 the device was not idle."
     )  # fmt: skip
 

@@ -14,8 +14,6 @@ from traceir_passes.dead_gaps.columns import CLASSES, DOUBTS
 
 _OWN: Final = frozenset({"orphan_launch", "ambiguous_launch"})
 """Findings of events without a launch: the gaps that such events end are classed so, and no other is in doubt."""
-_ALL: Final = frozenset({"sampled"})
-"""Findings that name no result and yet say that events were left out, anywhere."""
 _HOLE: Final = "hole"
 
 
@@ -45,12 +43,12 @@ def doubts(module: Module, gaps: Candidates, despite: Collection[str], utilisati
 def covering(module: Module, despite: Collection[str]) -> Iterator[Finding]:
     """The findings that leave all gaps in doubt, since they do not say where the damage is.
 
-    Those are the ones that make `gaps` or `dead-gaps` as a whole unreliable, and that of a filtered trace.
+    Those are the ones that make `gaps` or `dead-gaps` as a whole unreliable.
     """
     for finding in module.health:
         if finding.code in despite or finding.code in _OWN:
             continue
-        if finding.code in _ALL or {"gaps", "dead-gaps"} & set(finding.poisons):
+        if {"gaps", "dead-gaps"} & set(finding.poisons):
             yield finding
 
 
@@ -120,5 +118,6 @@ def _busy(module: Module, rows: Array) -> Spans:
 
 
 def _reads(args: dict[str, object]) -> bool:
-    """Whether a sample carries a number other than 0."""
-    return any(isinstance(value, int | float) and not isinstance(value, bool) and value != 0 for value in args.values())
+    """Whether a sample carries a number other than 0; `value` alone counts where a table's columns stand beside it."""
+    values = [args["value"]] if "value" in args else args.values()
+    return any(isinstance(value, int | float) and not isinstance(value, bool) and value != 0 for value in values)

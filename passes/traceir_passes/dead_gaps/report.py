@@ -38,13 +38,14 @@ class StepSpan:
 
 @attrs.frozen(kw_only=True)
 class DeviceGain:
-    """One device. `removed_ns` and `held` sum to `idle_ns`, the gaps that it had.
+    """One device, called `place` by its lanes. `removed_ns` and `held` sum to `idle_ns`, the gaps that it had.
 
     `alone_ns` is what would be removed if no other device were there: a figure, which nothing here does.
     `queue_ns` is the median gap of its lanes between work that was queued, null if there is none: what `keep` may be.
     """
 
     device: int | None
+    place: str
     span_before_ns: int
     span_after_ns: int
     idle_ns: int
@@ -81,7 +82,7 @@ class DeadGapsReport(tir.Report):
         columns = ("device", "span before", "after", "removed", "alone", "idle time that stays")
         rows = [
             (
-                f"gpu{'?' if one.device is None else one.device}",
+                one.place,
                 *(units.time(time) for time in (one.span_before_ns, one.span_after_ns, one.removed_ns, one.alone_ns)),
                 "; ".join(f"{units.time(time)} {HELD[why]}" for why, time in one.held.items() if time) or "none",
             )
@@ -124,6 +125,7 @@ def _devices(module: Module, found: TimeMap, classes: Collection[str], keep: int
         ends = found.at(np.array([first, last]))
         yield DeviceGain(
             device=None if device < 0 else device,
+            place=_place(module, device),
             span_before_ns=last - first,
             span_after_ns=int(ends[1] - ends[0]),
             idle_ns=int(size.sum()),
@@ -132,6 +134,12 @@ def _devices(module: Module, found: TimeMap, classes: Collection[str], keep: int
             held=_held(mine, size - removed, kept.covered(mine.start, mine.end), classes),
             queue_ns=_queue(module, device),
         )
+
+
+def _place(module: Module, device: int) -> str:
+    """What the names of a device's lanes begin with, as gpu0 and npu3; one without a number is gpu?."""
+    names = (lane.name for lane in module.lanes if lane.is_device and lane.device == device)
+    return "gpu?" if device < 0 else next(names, f"gpu{device}").partition(".")[0]
 
 
 def _held(gaps: Judged, left: Array, kept: Array, classes: Collection[str]) -> dict[str, int]:

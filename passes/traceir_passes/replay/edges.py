@@ -242,9 +242,11 @@ def _queues(module: Module, work: Streams, edges: _Edges, begin: Array, finish: 
 
 
 def same_graph(module: Module, one: Array, other: Array) -> Mask:
-    """Whether two works come from one launch."""
+    """Whether two works come from one launch of a graph."""
     launch = module.launch
-    return np.asarray((launch[one] >= 0) & (launch[one] == launch[other]))
+    return np.asarray(
+        (launch[one] >= 0) & (launch[one] == launch[other]) & module.is_kind("rt.graph_launch")[launch[one]]
+    )
 
 
 def _together(module: Module, teams: Groups, edges: _Edges, begin: Array, finish: Array, base: int) -> Ints:

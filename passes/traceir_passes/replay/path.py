@@ -7,14 +7,18 @@ from typing import Final
 import attrs
 import numpy as np
 
-from traceir.ir import Array, Ints, Mask, Module, Spans
+from traceir.ir import NULL_I64, Array, Ints, Mask, Module, Spans
 from traceir.ir.kinds import nesting_kinds
 from traceir_passes.replay.graph import CODE, Graph, extent, tightest
 
 CLASSES: Final = (
-    "compute", "comm", "fused", "memory", "host", "call", "sync", "launch", "queue", "wait", "handover", "unexplained",
+    "compute", "comm", "comm_wait", "fused", "memory", "host", "call", "sync", "launch", "queue", "wait", "handover",
+    "unexplained",
 )  # fmt: skip
-"""What a part of the path is: device work by the class of its role, host code, runtime calls, the lags between."""
+"""What a part of the path is: device work by the class of its role, host code, runtime calls, the lags between.
+
+Communication that `collectives` knows to wait for other ranks is `comm_wait`, the rest of it `comm`.
+"""
 _OF_KIND: Final = {
     "work": "compute", "beside": "compute", "call": "call", "host": "host", "launch": "launch", "queue": "queue",
     "graph": "queue", "sync": "sync", "full": "queue", "wait": "wait", "wait_guessed": "wait", "collective": "comm",
@@ -31,7 +35,8 @@ class Path:
     """The parts of a path in order of time, without gaps: from the first start of the span to its last end.
 
     `kind` is the kind of edge (`BEGIN` for none), `unexplained` marks what the edge's lag does not cover. `of` is the
-    event that the part is spent in, or whose start or end came late by it (-1 none), `lane` where it was.
+    event that the part is spent in, or whose start or end came late by it (-1 none), `lane` where it was; `waiting`
+    marks communication that waits for other ranks.
     """
 
     start: Ints
@@ -40,6 +45,7 @@ class Path:
     unexplained: Mask
     of: Array
     lane: Array
+    waiting: Mask
 
     def __len__(self) -> int:
         return len(self.start)
@@ -62,7 +68,7 @@ def path(graph: Graph, time: Ints, src: Array, dst: Array, lag: Ints, kind: Arra
     at = np.array(nodes[::-1], np.int64)
     if not len(at):
         none = np.empty(0, np.int64)
-        return Path(none, none, none, none > 0, none, none)
+        return Path(none, none, none, none > 0, none, none, none > 0)
     edge = tight[at]
     some = edge >= 0
     rest = np.where(some, residual[at], 0)
@@ -79,10 +85,57 @@ def path(graph: Graph, time: Ints, src: Array, dst: Array, lag: Ints, kind: Arra
     start, end = np.maximum(start, low), np.maximum(end, low)
     keep = end > start
     lane = np.where(some, graph.lane[src[edge]], graph.lane[at])
-    return Path(
+    return _with_waits(graph.module, Path(
         start[keep], (end - start)[keep], np.repeat(kinds, 2)[keep], unexplained[keep],
         np.stack([owner, late_by], 1).ravel()[keep], np.stack([lane, graph.lane[at]], 1).ravel()[keep],
+        np.zeros(int(keep.sum()), bool),
+    ))  # fmt: skip
+
+
+def _with_waits(module: Module, found: Path) -> Path:
+    """The path with communication that begins by waiting for other ranks parted where the wait ends."""
+    some = np.flatnonzero(np.isin(found.kind, _WORK[:2]) & ~found.unexplained & (found.of >= 0))
+    waits, dur = waits_of(module, found.of[some]), module["dur"][found.of[some]]
+    # An edit may have changed how long the event takes; then it has as much less or more of everything.
+    scale = np.where(found.kind[some] == CODE["work"], found.dur[some] / np.maximum(dur, 1), 1.0)
+    wait = np.minimum(np.rint(waits * scale).astype(np.int64), found.dur[some])
+    some, wait = some[wait > 0], wait[wait > 0]
+    if not len(some):
+        return found
+    at = np.sort(np.concatenate([np.arange(len(found)), some]))
+    first = np.append(at[1:] == at[:-1], False)
+    rest = np.insert(first[:-1], 0, False)
+    start, dur = found.start[at], found.dur[at]
+    dur[first] = wait
+    start[rest] += wait
+    dur[rest] -= wait
+    keep = dur > 0
+    rows = at[keep]
+    return Path(
+        start[keep], dur[keep], found.kind[rows], found.unexplained[rows], found.of[rows], found.lane[rows], first[keep]
     )  # fmt: skip
+
+
+def waits_of(module: Module, rows: Array, guesses: bool = True) -> Ints:
+    """How many of the first ns of some events `collectives` knows to be waiting for other ranks, 0 where unknown.
+
+    Without `guesses` those do not count that it took from the shortest of like collectives.
+    """
+    out = np.zeros(len(rows), np.int64)
+    if "coll.instance" not in module or "coll.wait" not in module or module.domain("coll.instance") != "event":
+        return out
+    every = np.flatnonzero(module.work & (module["coll.instance"] >= 0))
+    begun = np.full(len(module["coll.wait"]), np.iinfo(np.int64).max)
+    np.minimum.at(begun, module["coll.instance"][every], module["ts"][every])
+    instance = module["coll.instance"][rows]
+    wait = np.append(module["coll.wait"], NULL_I64)[instance]
+    known = wait != NULL_I64
+    if not guesses and "coll.wait_basis" in module:
+        known &= ~np.append(module.is_in("coll.wait_basis", ["guessed"]), False)[instance]
+    mine = np.flatnonzero((instance >= 0) & known)
+    rows, instance, wait = rows[mine], instance[mine], wait[mine]
+    out[mine] = np.clip(wait - (module["ts"][rows] - begun[instance]), 0, module["dur"][rows])
+    return out
 
 
 def observed(graph: Graph) -> Path:
@@ -104,6 +157,7 @@ def classes(module: Module, found: Path) -> Array:
         some = (module["coll.kind"][of] >= 0) & (kinds != CLASSES.index("fused"))
         kinds[some] = CLASSES.index("comm")
     out[work] = kinds
+    out[found.waiting] = CLASSES.index("comm_wait")
     out[found.unexplained] = CLASSES.index("unexplained")
     return out
 

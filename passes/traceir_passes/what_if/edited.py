@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 import numpy as np
 
+from traceir.errors import UsageError
 from traceir.ir import Array, Ints, Mask, Spans
 from traceir_passes.replay import CODE, Graph, Path, path, replay, tightest
+
+LONGEST: Final = 1 << 60
+"""What scaled lags may sum up to in ns: so much can be added to any time of the graph."""
 
 
 @attrs.define(eq=False)
@@ -82,8 +88,14 @@ class Edited:
         return np.split(order, first[1:]) if len(order) else []
 
     def scale(self, edges: Array, factor: float | Array) -> None:
-        """Multiply the lags of some edges."""
-        self.lag[edges] = np.rint(self.lag[edges] * factor).astype(np.int64)
+        """Multiply the lags of some edges; UsageError where times would no longer fit into 64 bits."""
+        scaled = np.rint(self.lag[edges] * factor)
+        if scaled.sum() > LONGEST:
+            raise UsageError(
+                "The edit of what-if makes the trace longer than 36 years, which times cannot hold: write a smaller "
+                "factor."
+            )
+        self.lag[edges] = scaled.astype(np.int64)
 
     def scale_host(self, lane: int, spans: Spans, factor: float) -> int:
         """Multiply what of a thread's own time lies in some spans; how many steps of it that changes."""

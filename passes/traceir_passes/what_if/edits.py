@@ -7,8 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from traceir import units
 from traceir.errors import UsageError
 from traceir.ir import Array, Mask, Spans
+from traceir_passes.replay import waits_of
 from traceir_passes.what_if.capture import Costs, remove
 from traceir_passes.what_if.edited import Edited
 from traceir_passes.what_if.grammar import Edit
@@ -38,6 +40,9 @@ def _scale(edited: Edited, edit: Edit, text: str, costs: Costs) -> None:
 def _scale_rows(edited: Edited, chosen: Mask, factor: float) -> None:
     module = edited.graph.module
     _scale_work(edited, chosen & module.work, factor)
+    waits = int(waits_of(module, np.flatnonzero(chosen & module.work)).sum())
+    if waits and factor:
+        edited.notes.append(f"{units.time(waits)} of it, which wait for other ranks, are scaled as well")
     host = np.flatnonzero(chosen & ~module.work & (module["dur"] > 0))
     for lane in np.flatnonzero(~module.device_lane).tolist():
         rows = host[module["lane"][host] == lane]
@@ -53,6 +58,48 @@ def _scale_work(edited: Edited, chosen: Mask, factor: float | Array) -> None:
 
 
 def _drop(edited: Edited, edit: Edit, text: str, costs: Costs) -> None:
+    """Work is gone with the gap before it and its launch, host events with the time and the waits in them."""
+    graph = edited.graph
+    module = graph.module
+    chosen = select(module, edit.what[0], text)
+    rows = np.flatnonzero(chosen & module.work & (graph.begin >= 0))
+    waits = edited.is_kind("sync") & np.append(_inside(edited, chosen & ~module.work), False)[edited.of]
+    edited.residual[edited.dst[waits]] = 0
+    edited.keep(~waits)
+    _scale_rows(edited, chosen, 0.0)
+    _launched_in_time(edited, rows)
+    starts = np.isin(edited.dst, graph.begin[rows])
+    edited.lag[starts & edited.is_kind("queue", "graph")] = 0
+    edited.lag[edited.is_kind("call") & _mask(len(module) + 1, _lonely(edited, rows))[edited.of]] = 0
+    if len(rows):
+        edited.notes.append("host code around the launches that are gone is kept")
+    elif len(edited.into("launch")) and chosen.any():
+        edited.notes.append("what is launched in it is kept")
+
+
+def _drop_gaps(edited: Edited, edit: Edit, text: str, costs: Costs) -> None:
+    """Work begins as soon as its stream and what else it waits for on the device allow."""
+    module = edited.graph.module
+    chosen = select(module, edit.what[0], text) if edit.what else module.live
+    rows = np.flatnonzero(chosen & module.work & (edited.graph.begin >= 0))
+    if edit.what and not len(rows):
+        word = edit.what[0]
+        raise UsageError(f"The edit {text!r} of what-if means no device work by {word.text!r} at column {word.column}.")
+    edited.touched.append(_launched_in_time(edited, rows))
+    edited.notes.append("all but the first work of a stream is taken to be launched in time")
+
+
+def _launched_in_time(edited: Edited, rows: Array) -> int:
+    """Let work that follows or awaits other work wait for no launch, and for nothing unexplained; how much does."""
+    graph = edited.graph
+    behind = edited.into("queue", "graph", "beside", "wait", "wait_guessed")[graph.begin[rows]] >= 0
+    starts = graph.begin[rows[behind]]
+    edited.residual[starts] = 0
+    edited.keep(~(edited.is_kind("launch") & np.isin(edited.dst, starts)))
+    return len(starts)
+
+
+def _drop_sync(edited: Edited, edit: Edit, text: str, costs: Costs) -> None:
     """Blocking calls no longer wait; synchronisations, which do nothing else, are gone."""
     graph = edited.graph
     module = graph.module
@@ -66,7 +113,7 @@ def _drop(edited: Edited, edit: Edit, text: str, costs: Costs) -> None:
             word = edit.what[0]
             raise UsageError(
                 f"The edit {text!r} of what-if means no call that waits for the device by {word.text!r} at column "
-                f"{word.column}; leave it out to drop all {len(set(edited.of[sync].tolist()))}."
+                f"{word.column}; leave it out to drop all there are."
             )
     edited.touched.append(int(calls.sum()))
     chosen = np.append(calls, False)
@@ -76,6 +123,8 @@ def _drop(edited: Edited, edit: Edit, text: str, costs: Costs) -> None:
     edited.residual[graph.finish[np.flatnonzero(calls)]] = 0
     if calls.any():
         edited.notes.append("what the dropped calls waited for is taken to be needed by nobody on the host")
+    else:
+        edited.notes.append("no call waits for the device")
 
 
 def _inside(edited: Edited, chosen: Mask) -> Mask:
@@ -162,9 +211,10 @@ def _bandwidth(edited: Edited, edit: Edit, text: str, costs: Costs) -> None:
 
 
 def _fixed(edited: Edited, chosen: Mask) -> Array:
-    """The part of each collective that does not depend on its bytes, by kind: where the line through two sizes starts.
+    """The part of each collective that does not depend on its bytes: where its kind's line through two sizes starts.
 
     The line goes through the shortest of the fewest bytes and of the most. 0, with a note, where all are of one size.
+    What is known, and not only guessed, to be waiting for other ranks comes on top.
     """
     module = edited.graph.module
     fixed = np.zeros(len(module), np.float64)
@@ -181,7 +231,9 @@ def _fixed(edited: Edited, chosen: Mask) -> Array:
         rows = np.flatnonzero(chosen & (module["coll.kind"] == kind))
         fixed[rows] = np.clip(start, 0, module["dur"][rows])
     if unsure:
-        edited.notes.append("of collectives of one size the whole time counts as transfer")
+        edited.notes.append("of collectives of one size the whole time but for known waits counts as transfer")
+    rows = np.flatnonzero(chosen)
+    fixed[rows] = np.minimum(fixed[rows] + waits_of(module, rows, guesses=False), module["dur"][rows])
     return fixed
 
 
@@ -218,7 +270,8 @@ def _remove(edited: Edited, edit: Edit, text: str, costs: Costs) -> None:
 
 
 _DO: Final[dict[str, Callable[[Edited, Edit, str, Costs], None]]] = {
-    "scale": _scale, "drop": _drop, "remove": _remove, "move": _move, "split": _split, "fuse": _fuse,
+    "scale": _scale, "drop": _drop, "drop gaps": _drop_gaps, "drop sync": _drop_sync,
+    "remove": _remove, "move": _move, "split": _split, "fuse": _fuse,
     "bandwidth": _bandwidth,
 }  # fmt: skip
 

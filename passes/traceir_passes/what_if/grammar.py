@@ -13,7 +13,7 @@ from traceir.errors import UsageError
 FORMS: Final = {
     "speed": "speed WHAT FACTOR",
     "scale": "scale WHAT FACTOR",
-    "drop": "drop sync [CALL]",
+    "drop": "drop WHAT, drop gaps [WHAT], or drop sync [CALL]",
     "remove": "remove launch-gaps",
     "move": "move WHAT before WHAT, or move WHAT past NUMBER",
     "split": "split WHAT before WHAT, or split WHAT past NUMBER",
@@ -38,7 +38,9 @@ class Word:
 class Edit:
     """One edit: its first word, what it is applied to, and its numbers; `text` is as it was written.
 
-    `what` are selectors; of `move` and `split` the first is what is moved, and the second, if any, its first reader.
+    `verb` is its first word, of drop with `sync` or `gaps`
+    behind it. `what` are selectors; of `move` and `split` the first is what is moved, and the second, if any, its
+    first reader.
     `past` is the number of events that need not wait for it. `factor` is what durations are multiplied by, `saving`
     the share of the fused durations that vanishes.
     """
@@ -138,10 +140,10 @@ def _scale(reader: _Reader, written: str) -> Edit:
 
 
 def _drop(reader: _Reader, written: str) -> Edit:
-    word = reader.next("the word sync")
-    if word.text != "sync":
-        raise _error(reader.text, word.column, f"{word.text!r} cannot be dropped; write {FORMS['drop']}")
-    return Edit("drop", written, (reader.next("a call"),) if reader.rest() else ())
+    word = reader.next("what to drop")
+    if word.quoted or word.text not in ("sync", "gaps"):
+        return Edit("drop", written, (word,))
+    return Edit(f"drop {word.text}", written, (reader.next("a call or work"),) if reader.rest() else ())
 
 
 def _remove(reader: _Reader, written: str) -> Edit:

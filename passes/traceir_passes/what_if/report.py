@@ -10,7 +10,7 @@ import attrs
 import traceir as tir
 from traceir import units
 from traceir.ir import Module
-from traceir_passes.replay import CLASSES
+from traceir_passes.replay import CLASSES, in_doubt, signed
 
 CASES: Final = ("measured", "unchanged", "kept", "dropped")
 """As measured; the unchanged graph without what is unexplained; the edited graph with that and without."""
@@ -73,22 +73,20 @@ class WhatIfReport(tir.Report):
         if self.edits:
             note = "" if self.reliable else "unreliable"
             facts.append(tir.Fact("span after the edits", _range(self.span), "text", note=note))
-        facts.append(tir.Fact("unchanged replay", _signed(self.unchanged.error_share), "text", of="span"))
+        facts.append(tir.Fact("unchanged replay", signed(self.unchanged.error_share), "text", of="span"))
         return facts
 
     def blocks(self) -> Sequence[tir.Block]:
         """Predicted times, then the critical path before and after."""
-        error = f"unchanged replay without the unexplained: {_signed(self.unchanged.error_share)} of the span"
+        error = f"unchanged replay without the unexplained: {signed(self.unchanged.error_share)} of the span"
         note = error if self.reliable else f"unreliable: {self.reason}; {error}"
         note = "; ".join([*(item.text for item in self.edits), note])
         named = (("span", self.span), ("step", self.step), ("step to step", self.pitch))
-        times = tuple(
-            (name, _time(item.measured_ns), _range(item), _saved(item))
-            for name, item in named
-            if item.measured_ns is not None
-        )
+        some = [(name, item) for name, item in named if item.measured_ns is not None]
         if not self.edits:
-            return (tir.Block("what if nothing changed", ("time", "measured", "replayed", "saved"), times, note),)
+            errors = tuple((name, _time(item.measured_ns), _time(item.dropped_ns), _error(item)) for name, item in some)
+            return (tir.Block("what if nothing changed", ("time", "measured", "replayed", "error"), errors, note),)
+        times = tuple((name, _time(item.measured_ns), _range(item), _saved(item)) for name, item in some)
         out = [tir.Block("what if", ("time", "measured", "predicted", "saved"), times, note)]
         done = tuple((item.text, units.count(item.events), item.note or "") for item in self.edits)
         out.append(tir.Block("edits", ("edit", "events", "assumed"), done, detail=True))
@@ -125,8 +123,9 @@ def _saved(item: Range) -> str:
     return " to ".join(texts) or "–"
 
 
-def _signed(share: float | None) -> str:
-    return "unknown" if share is None else f"{100 * share:+.1f} %"
+def _error(item: Range) -> str:
+    """What the replay without the unexplained misses the measured time by."""
+    return "–" if item.dropped_share is None else signed(-item.dropped_share)
 
 
 def _ns(value: int) -> int | None:
@@ -165,8 +164,8 @@ def doubt(module: Module, limit: float) -> str | None:
             f"{100 * found.unexplained_share:.1f} % of the span"
         )
     if found.error_share is not None and abs(found.error_share) > limit:
-        return f"the replay of the unchanged trace misses its span by {_signed(found.error_share)}"
-    return None
+        return f"the replay of the unchanged trace misses its span by {signed(found.error_share)}"
+    return in_doubt(module) if found.error_share is not None else None
 
 
 def build(module: Module, limit: float) -> WhatIfReport:

@@ -29,7 +29,8 @@ class WhatIf(tir.Pass):
 
     edit: str = tir.option(
         "",
-        help="Edits, parted by ;: speed WHAT FACTOR, scale WHAT FACTOR, drop sync [CALL], remove launch-gaps, move "
+        help="Edits, parted by ;: speed WHAT FACTOR, scale WHAT FACTOR, drop WHAT, drop gaps [WHAT], drop sync [CALL], "
+        "remove launch-gaps, move "
         "WHAT before WHAT (or past NUMBER), split WHAT before WHAT (or past NUMBER), fuse WHAT WHAT … [saving SHARE], "
         "bandwidth GROUP FACTOR. WHAT is a class, kind of collective, role, label, lane, name or %id.",
     )
@@ -59,7 +60,8 @@ class WhatIf(tir.Pass):
         "infer.role", "infer.class", "id", "kind", "name", "ts", "dur", "lane", "parent", "live", "edges",
     )  # fmt: skip
     uses: ClassVar[tuple[str, ...]] = (
-        "coll.kind", "coll.instance", "coll.group", "coll.bytes", "group.label", "tree.steps",
+        "coll.kind", "coll.instance", "coll.group", "coll.bytes", "coll.wait", "coll.wait_basis",
+        "group.label", "tree.steps",
     )  # fmt: skip
     writes: ClassVar[tuple[tir.Annotation, ...]] = (
         tir.Annotation(
@@ -125,7 +127,9 @@ class WhatIf(tir.Pass):
         if reason is None:
             return module
         context.remark(self.name(), reason)
-        return module.with_health(tir.Finding("replay_unreliable", "warning", 1, f"{reason}.", None, ("what-if",)))
+        return module.with_health(
+            tir.Finding("replay_unreliable", "warning", 1, f"{reason[0].upper()}{reason[1:]}.", None, ("what-if",))
+        )
 
     def _case(
         self, module: tir.Module, graph: Graph, edited: Edited, steps: _Steps, case: str, time: Ints
