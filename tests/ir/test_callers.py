@@ -72,7 +72,7 @@ def test_callers_against_a_walk(data: st.DataObject) -> None:
     parent = [data.draw(st.integers(-1, at - 1)) for at in range(n)]
     edges = [(data.draw(st.integers(0, at - 1)), at) for at in range(1, n) if data.draw(st.booleans())]
     found = Callers.of(np.array(parent, np.int32), *np.array(edges, np.int32).reshape(-1, 2).T)
-    first = {}
+    first: dict[int, int] = {}
     for source, target in edges:
         first.setdefault(target, source)
 
@@ -98,9 +98,10 @@ def test_nearest_against_a_walk(data: st.DataObject) -> None:
     parent = np.array([data.draw(st.integers(-1, at - 1)) for at in range(n)], np.int32)
     chosen = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     for at, told in enumerate(nearest(parent, chosen).tolist()):
-        while at >= 0 and not chosen[at]:
-            at = int(parent[at])
-        assert told == at
+        here = at
+        while here >= 0 and not chosen[here]:
+            here = int(parent[here])
+        assert told == here
 
 
 def test_a_circle_of_parents_ends() -> None:

@@ -11,7 +11,7 @@ import pytest
 import traceir as tir
 from tests.build import Ev, module
 from tests.passes.gaps_made import US, ran, rows
-from traceir.ir import Annotation, Region, Table, Written
+from traceir.ir import Annotation, Column, Region, Table, Written
 from traceir.ir.module import EDGE_KINDS
 from traceir.passing import to_json
 from traceir_passes.gaps import Gaps
@@ -135,6 +135,33 @@ def test_graph_replay_has_internal_gaps_and_an_entry() -> None:
     assert gaps == [("graph_internal", False), ("queue_latency", True), ("graph_internal", False)]
 
 
+def telling(item: tir.Module, told: dict[int, dict[str, Any]]) -> tir.Module:
+    """The module with a source that says something of some events, by their ids."""
+    table, count = item.tables["event"], len(item)
+    columns = {"offset": Column.own(np.arange(count)), "length": Column.own(np.ones(count, np.int32))}
+    tables = {**item.tables, "event": Table("event", count, {**table.columns, **columns})}
+    return attrs.evolve(item, tables=tables, source=Told(told))
+
+
+@pytest.mark.parametrize(("graph", "name"), [(True, "graph_internal"), (False, "queue_latency")])
+def test_a_call_of_several_kernels_is_a_graph_if_these_say_so(graph: bool, name: str) -> None:
+    """Some launch a kernel after the other without one; the graph's number tells them apart."""
+    item = module([launch(0, US), kernel(10 * US, US, 0), kernel(20 * US, US, 0)])
+    told = {1: {"graph node id": 77}, 2: {"graph node id": 78}} if graph else {}
+    item = telling(item, told)
+    assert [row["class"] for row in rows(ran(item)[0])] == [name, name]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_correlation_says_graph_only_where_calls_launch_one_kernel_each(several: bool) -> None:
+    """Work without a launch that shares a correlation is of one call, which elsewhere is no graph."""
+    items = [kernel(0, US, None), kernel(5 * US, US, None), launch(30 * US, US), kernel(32 * US, US, 2)]
+    items += [kernel(40 * US, US, 2)] if several else []
+    item = telling(module(items), {0: {"correlation": 9}, 1: {"correlation": 9}})
+    found = [row for row in rows(ran(item)[0]) if row["next"] == 1]
+    assert {row["class"] for row in found} == {"unknown_no_launch" if several else "graph_internal"}
+
+
 def test_copy_in_flight_is_another_stream_by_memory() -> None:
     """A queued lane's gap that a copy on another lane fills is of another stream, by memory; the device has none."""
     items = [launch(0, US), kernel(0, 10 * US, 0), launch(US, US), kernel(100 * US, US, 2)]
@@ -242,10 +269,10 @@ def test_gap_longer_than_any_step_is_a_hole() -> None:
 
 
 @attrs.define
-class Counters:
-    """A source whose events carry the value of a counter; the offset of an event is its id."""
+class Told:
+    """A source that says something of some events; the offset of an event is its id."""
 
-    values: dict[int, int]
+    values: dict[int, dict[str, Any]]
     frontend: str = "test"
     path: str = ""
 
@@ -253,13 +280,15 @@ class Counters:
         raise NotImplementedError
 
     def args(self, offsets: Any, lengths: Any) -> list[dict[str, Any]]:
-        return [{"value": self.values[offset]} if offset in self.values else {} for offset in offsets.tolist()]
+        return [self.values.get(offset, {}) for offset in offsets.tolist()]
 
 
-def counted(values: list[tuple[int, int]], *, beside: bool = False) -> tir.Module:
+def counted(
+    values: list[tuple[int, int]], *, beside: bool = False, name: str = "GPU Utilization", **more: int
+) -> tir.Module:
     """A device with a gap from 10 to 90 µs and samples (instant in µs, value) of its utilisation.
 
-    With `beside` another lane works from 20 to 50 µs of it.
+    With `beside` another lane works from 20 to 50 µs of it. `more` are further columns of each sample.
     """
     lanes = [tir.Lane("cpu", "host.thread"), tir.Lane("gpu0.s7", "dev.stream", device=0, stream=7)]
     lanes.append(tir.Lane("gpu0.counters", "counter", device=0))
@@ -268,23 +297,23 @@ def counted(values: list[tuple[int, int]], *, beside: bool = False) -> tir.Modul
     if beside:
         lanes.append(tir.Lane("gpu0.s9", "dev.stream", device=0, stream=9))
         rows_.append((1, 1, 20 * US, 30 * US, 3))
-    kind, name, ts, dur, lane = np.array(rows_, np.int64).T
+    kind, code, ts, dur, lane = np.array(rows_, np.int64).T
     ids = np.arange(len(rows_))
     return tir.ModuleBuilder(
         name="counted",
-        strings=tir.Strings(["cudaLaunchKernel", "kernel", "GPU Utilization"]),
+        strings=tir.Strings(["cudaLaunchKernel", "kernel", name]),
         lanes=lanes,
         kinds=["rt.launch", "dev.kernel", "ctr.sample"],
         id=ids,
         kind=kind,
-        name_code=name,
+        name_code=code,
         ts=ts,
         dur=dur,
         lane=lane,
         offset=ids,
         length=np.ones(len(ids)),
         edges=[("launch", np.array([0, 0]), np.array([1, 2]))],
-        source=Counters({3 + i: value for i, (_, value) in enumerate(values)}),
+        source=Told({3 + i: {"value": value, **more} for i, (_, value) in enumerate(values)}),
     ).build()
 
 
@@ -295,6 +324,13 @@ def test_counter_confirms_idle_time() -> None:
         for values in ([(0, 80), (20, 0), (50, 3), (95, 0)], [(0, 0), (99, 0)], [])
     ]
     assert confirmed == [30 * US, 80 * US, None]
+
+
+@pytest.mark.parametrize("name", ["SMs Active [Throughput %]", "SM Active", "GR Active [Throughput %]"])
+def test_counters_of_a_metric_table_confirm_idle_time(name: str) -> None:
+    """They are called so by some profilers, and have a table's other numbers beside their value."""
+    item = counted([(0, 80), (20, 0), (50, 3), (95, 0)], name=name, typeId=5, metricId=0)
+    assert ran(item)[1].devices[0].confirmed_idle_ns == 30 * US
 
 
 def test_lane_is_confirmed_idle_only_where_its_device_is() -> None:

@@ -17,7 +17,7 @@ class Callers:
 
     @classmethod
     def of(cls, parent: Rows, source: Array, target: Array) -> Callers:
-        """Follow parents, and from the outermost event of a thread that an edge leads to the edge (the first of several).
+        """Follow parents, and from the outermost event of a thread that an edge leads to the first such edge.
 
         Where a runtime has a worker thread, the events above a call there say only that the worker runs, so that the
         outermost edge of the chain is taken, and what stands above that on the worker is not. The origin is the source
@@ -47,14 +47,17 @@ class Callers:
 def nearest(parent: Array, chosen: Mask) -> Array:
     """For each event the nearest event-or-self in `chosen` up its chain of parents, or -1. O(n log depth)."""
     n = len(parent)
-    rows = np.arange(n + 1)
-    above = np.append(parent, -1).astype(np.int64)
-    up = np.where(np.append(chosen, True), rows, np.where(above < 0, n, above))
+    up = np.empty(n + 1, np.int64)
+    up[:n] = parent
+    np.copyto(up[:n], np.arange(n), where=chosen)
+    up[n] = n  # where the way up ends, and stays
+    up[up < 0] = n
+    further = np.empty_like(up)
     for _ in range(n.bit_length() + 1):  # a circle of parents, which the verifier reports, has no nearest
-        further = up[up]
+        np.take(up, up, out=further, mode="clip")
         if np.array_equal(further, up):
             break
-        up = further
+        up, further = further, up
     up[~np.append(chosen, False)[up]] = -1
     return up[:n]
 

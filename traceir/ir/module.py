@@ -20,7 +20,7 @@ from traceir.ir.health import Finding
 from traceir.ir.kinds import work_kinds
 from traceir.ir.lanes import Lane
 from traceir.ir.source import Source
-from traceir.ir.strings import Strings
+from traceir.ir.strings import Strings, one_of
 from traceir.ir.table import Table
 from traceir.ir.trees import STRUCTURE, Region, Tree, checked_columns, region_columns
 
@@ -136,8 +136,8 @@ class Module:
         written = self.annotations.get(name)
         if written is not None and written.annotation.dtype == "enum":
             wanted = set(texts)
-            table = np.array([value in wanted for value in written.annotation.values] + [False])
-            return np.asarray(table[self[name]])
+            values = written.annotation.values
+            return one_of(self[name], [code for code, value in enumerate(values) if value in wanted], len(values))
         return self.strings.is_in(self[name], texts)
 
     def _must_hold_texts(self, name: str) -> None:
@@ -233,8 +233,8 @@ class Module:
 
     def is_kind(self, *names: str) -> Mask:
         """Which rows are of one of these kinds; `host`, `rt`, `dev` … stand for a whole dialect. Dead rows too."""
-        table = np.array([kind in names or kind.partition(".")[0] in names for kind in self.kinds] + [False])
-        return np.asarray(table[self["kind"]])
+        wanted = [code for code, kind in enumerate(self.kinds) if kind in names or kind.partition(".")[0] in names]
+        return one_of(self["kind"], wanted, len(self.kinds))
 
     @property
     def device_lane(self) -> Mask:
@@ -323,8 +323,10 @@ class Module:
 
     @property
     def caller(self) -> Rows:
-        """For each event what called it: its parent, or where an `enqueue` edge leads to it from another layer's thread,
-        what handed it over there; -1 for none. A chain of callers always ends if that of parents does.
+        """For each event what called it: its parent, or what handed it over on another thread; -1 for none.
+
+        A thread is left at the outermost event that an `enqueue` edge leads to. A chain of callers always ends if that
+        of parents does.
         """
         return self._callers.caller
 

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 import numpy as np
 
 from traceir.ir.column import Array, Mask, Rows
+
+_FEW: Final = 8
+"""Codes up to which comparing with each is faster than a look into a table."""
+
+
+def one_of(codes: Array, wanted: Collection[int], size: int) -> Mask:
+    """Which codes (-1 null, else below `size`) are among some of them, which are not null. O(n)."""
+    if not wanted:
+        return np.zeros(len(codes), bool)
+    if len(wanted) > _FEW:
+        table = np.zeros(size + 1, bool)
+        table[list(wanted)] = True
+        return np.take(table, codes, mode="wrap")
+    first, *others = wanted
+    mask = np.asarray(codes == first)
+    for code in others:
+        mask |= codes == code
+    return mask
 
 
 class Strings:
@@ -64,10 +83,5 @@ class Strings:
 
     def is_in(self, codes: Array, texts: Iterable[str]) -> Mask:
         """Which of `codes` stand for one of `texts`. O(n)."""
-        table = np.zeros(len(self._texts) + 1, bool)
         index = self._index()
-        for text in texts:
-            code = index.get(text)
-            if code is not None:
-                table[code] = True
-        return table[codes]
+        return one_of(codes, [index[text] for text in texts if text in index], len(self._texts))

@@ -288,7 +288,7 @@ def _sampled(facts: Facts) -> Finding | None:
     if facts.has_flows or not facts.has_correlations:
         return None
     message = "The trace has correlation ids but no launch flows, so a tool has filtered it; counts may be of a sample."
-    return Finding("sampled", "info", 1, message)
+    return Finding("sampled", "info", 1, message, None, ("gaps",))
 
 
 def _integer(facts: Facts) -> Finding | None:

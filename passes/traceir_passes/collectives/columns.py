@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -79,10 +80,10 @@ def write(module: tir.Module, found: Found) -> tir.Module:
 def _write_instances(module: tir.Module, instances: Sequence[Instance]) -> tir.Module:
     columns: dict[str, Any] = {"coll.event": np.array([item.row for item in instances], np.int32)}
     for name in _TEXTS:
-        strings, columns[f"coll.{name}"] = module.strings.encode([getattr(item, name) for item in instances])
+        strings, columns[f"coll.{name}"] = module.strings.encode(list(map(operator.attrgetter(name), instances)))
         module = module.with_strings(strings)
     for name in _NUMBERS:
-        values = (getattr(item, name) for item in instances)
+        values = map(operator.attrgetter(name), instances)
         columns[f"coll.{name}"] = np.array([tir.NULL_I64 if v is None else v for v in values], np.int64)
     columns["coll.source"] = _codes(instances, lambda item: item.source, SOURCES)
     columns["coll.basis"] = _codes(instances, lambda item: item.basis, BASES)

@@ -12,13 +12,22 @@ import numpy.typing as npt
 import traceir as tir
 from traceir_passes.collectives import vocabulary
 from traceir_passes.collectives.pieces import Pieces, pieces
-from traceir_passes.collectives.sources import LARGEST, Around, Input, Message, around, first_inputs, messages
+from traceir_passes.collectives.sources import (
+    LARGEST,
+    Around,
+    Input,
+    Message,
+    around,
+    first_inputs,
+    messages_and_inputs,
+)
 from traceir_passes.collectives.vocabulary import KINDS, SENDS, UNKNOWN
 from traceir_passes.infer import parse
 
 SOURCES: Final = ("metadata", "operator", "name")
 BASES: Final = ("measured", "derived", "guessed")
 META: Final = "comm-meta"
+_NOTHING: Final = Input()
 Ints = npt.NDArray[Any]
 
 
@@ -105,26 +114,27 @@ def _with_hooks(instances: list[Instance], dur: Ints, number: Ints, joined: Piec
 
 def _describe(module: tir.Module, rows: Ints, near: Around, firsts: Ints, counts: Ints) -> list[Instance]:
     chosen = rows[firsts]
-    told = messages(module, chosen, near.record[firsts])
-    inputs = first_inputs(module, near.data[firsts])
+    told = messages_and_inputs(module, chosen, near.record[firsts], near.data[firsts])
     vendor = str(module.meta.get("vendor") or "").lower()
     roles = module.strings.decode(module["infer.role"][chosen])
     names = module.strings.decode(module["name"][chosen])
+    operator = near.operator[firsts]
+    operators = module.strings.decode(np.where(operator >= 0, module["name"][operator], -1))
+    columns = chosen.tolist(), near.kind[firsts].tolist(), counts.tolist(), near.backward[firsts].tolist()
     out = []
-    for at, position in enumerate(firsts.tolist()):
-        operator = int(near.operator[position])
+    for at, (row, kind, kernels, backward, (message, first_input)) in enumerate(zip(*columns, told, strict=True)):
         out.append(
             _instance(
-                row=int(chosen[at]),
+                row=row,
                 name=names[at] or "",
                 role=roles[at] or "host",
-                message=told[at],
-                of_operator=KINDS[int(near.kind[position])],
-                operator=module.strings[int(module["name"][operator])] if operator >= 0 else "",
-                first_input=inputs.get(int(near.data[position]), Input()),
+                message=message,
+                of_operator=KINDS[kind],
+                operator=operators[at] or "",
+                first_input=first_input or _NOTHING,
                 vendor=vendor,
-                kernels=int(counts[at]),
-                backward=bool(near.backward[position]),
+                kernels=kernels,
+                backward=backward,
             )
         )
     return _host_inputs(module, out)
@@ -133,6 +143,8 @@ def _describe(module: tir.Module, rows: Ints, near: Around, firsts: Ints, counts
 def _host_inputs(module: tir.Module, instances: list[Instance]) -> list[Instance]:
     """Complete collectives on the host, whose own range holds the inputs."""
     rows = np.array([item.row for item in instances if item.role == "host"], np.int64)
+    if not len(rows):
+        return instances
     inputs = first_inputs(module, rows)
     out = []
     for item in instances:
@@ -165,7 +177,7 @@ def _instance(
     basis = None if source is None else "guessed" if conflict else "derived" if source == "operator" else "measured"
     sent = message.in_elements if message.in_elements is not None else first_input.elements
     received = _received(kind, sent, message.out_elements, message.group_size)
-    dtype = vocabulary.dtype_of(message.dtype) or vocabulary.dtype_of(first_input.dtype) or said.dtype
+    dtype = _dtype(message.dtype) or _dtype(first_input.dtype) or said.dtype
     return Instance(
         row=row,
         kind=kind,
@@ -210,6 +222,10 @@ def _said(name: str, role: str) -> _Said:
     return _Said(path, kind, vocabulary.dtype_in_name(name, path, kind), group, sequence)
 
 
+_dtype: Final = functools.lru_cache(256)(vocabulary.dtype_of)
+
+
+@functools.lru_cache(256)
 def decide(metadata: str, operator: str, name: str, *, sends: bool) -> tuple[str, str | None, str | None]:
     """The kind by its highest source, that source, and what contradicts it (None if nothing does).
 

@@ -25,7 +25,7 @@ DECOMPOSED: Final = ("decomposed_adjacent", "decomposed_moved")
 """Forms of composites whose parts are one collective, cut in two."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class InstanceRow:
     """One collective: its first event's id, what it is, what it moves, when it runs. Null where nothing says so.
 
@@ -310,16 +310,14 @@ def _instances(module: tir.Module, told: Counted) -> list[InstanceRow]:
         for name in ("library", "algorithm", "protocol", "group", "dtype", "source", "basis", "wait_basis")
     }
     ids, exact = module["id"][told.rows].tolist(), module["coll.bandwidth_exact"].tolist()
-    fields = numbers | times | rates | texts
-    return [
-        InstanceRow(
-            event=ids[at],
-            kind=told.kinds[at],
-            role=told.roles[at] or None,
-            start_ns=start[at],
-            dur_ns=end[at] - start[at],
-            bandwidth_exact=exact[at],
-            **{name: values[at] for name, values in fields.items()},  # type: ignore[arg-type]
-        )
-        for at in range(len(told.kinds))
-    ]
+    own = {
+        "event": ids,
+        "kind": told.kinds,
+        "role": [role or None for role in told.roles],
+        "start_ns": start,
+        "dur_ns": [after - before for before, after in zip(start, end, strict=True)],
+        "bandwidth_exact": exact,
+    }
+    fields: dict[str, list[Any]] = own | numbers | times | rates | texts
+    # In the order of the class, since there may be very many, and naming each field of each takes longer than the rest.
+    return [InstanceRow(*row) for row in zip(*(fields[field.name] for field in attrs.fields(InstanceRow)), strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import attrs
@@ -16,6 +16,9 @@ from traceir_passes.collectives.vocabulary import KINDS, UNKNOWN, kind_of_operat
 RECORD: Final = "record_param_comms"
 LARGEST: Final = 1 << 56
 """No real size, in elements or bytes, is as large; a number that is means damage and counts as unknown."""
+_AT_ONCE: Final = 1 << 14
+"""Collectives whose arguments are decoded together: a thousand take some megabytes. Few parts are better, since in a
+compressed source what belongs to one part may lie anywhere."""
 Ints = npt.NDArray[Any]
 
 
@@ -125,6 +128,18 @@ class Message:
         return kind_of_word(self.word) if self.word else UNKNOWN
 
 
+_SILENCE: Final = Message()
+
+
+@attrs.frozen
+class Input:
+    """An operator's first input: elements in all, their type, and how many tensors it is a list of; None if unknown."""
+
+    elements: int | None = None
+    dtype: str | None = None
+    tensors: int | None = None
+
+
 _FIELDS: Final = {
     "word": "collective",
     "in_elements": "in_elements",
@@ -137,25 +152,42 @@ _FIELDS: Final = {
 }
 
 
-def messages(module: tir.Module, rows: Ints, record: Ints) -> list[Message]:
-    """The metadata of each row: its own, completed by its communication record. Decodes only these events."""
-    own = tir.Selection(module, rows).args()
-    has = np.flatnonzero(record >= 0)
-    wanted, inverse = np.unique(record[has], return_inverse=True)
-    recorded = tir.Selection(module, wanted).args() if len(wanted) else []
-    other = dict(zip(has.tolist(), inverse.tolist(), strict=True))
+def messages_and_inputs(
+    module: tir.Module, rows: Ints, record: Ints, data: Ints
+) -> Iterator[tuple[Message, Input | None]]:
+    """The metadata of each row, its own completed by its communication record, and the first input of its `data`.
+
+    Where `data` is -1 there is no input. Decodes only these events, those of many rows together, so that each part of
+    the source is read once.
+    """
     keys = dict(zip(_FIELDS, _keys_of(kinds.DevKernel, _FIELDS.values()), strict=True))
-    return [_message(args, recorded[other[at]] if at in other else {}, keys) for at, args in enumerate(own)]
+    known = frozenset(key for several in keys.values() for key in several)
+    shape, kind = _keys_of(kinds.HostOp, ("input_dims", "input_types"))  # ranges record inputs under the same keys
+    for begin in range(0, len(rows), _AT_ONCE):
+        mine = [values[begin : begin + _AT_ONCE].tolist() for values in (rows, record, data)]
+        wanted = sorted({row for values in mine for row in values if row >= 0})
+        args = dict(zip(wanted, tir.Selection(module, np.array(wanted, np.int64)).args(), strict=True))
+        inputs: dict[int, Input | None] = {
+            at: _input(args[at], shape, kind) if at >= 0 else None for at in dict.fromkeys(mine[2])
+        }
+        for row, recorded, moved in zip(*mine, strict=True):
+            yield _message(args[row], args[recorded] if recorded >= 0 else {}, keys, known), inputs[moved]
 
 
-def _message(own: Mapping[str, Any], record: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]]) -> Message:
-    if not own and not record:
-        return Message()
+def _message(
+    own: Mapping[str, Any], record: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]], known: frozenset[str]
+) -> Message:
+    """What an event and its record say by some fields' keys; `known` are all of these."""
+    told = [args for args in (own, record) if not known.isdisjoint(args)]
+    if not told:
+        return _SILENCE
     values: dict[str, Any] = {}
     for name, keys in fields.items():
-        found = _value(own, keys)
-        found = _value(record, keys) if found is None else found
-        values[name] = _number(found) if name in _NUMBERS else _text(found)
+        for args in told:
+            found = _value(args, keys)
+            if found is not None:
+                values[name] = _number(found) if name in _NUMBERS else _text(found)
+                break
     return Message(**values)
 
 
@@ -167,27 +199,19 @@ def _text(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int | list) else None
 
 
-@attrs.frozen
-class Input:
-    """An operator's first input: elements in all, their type, and how many tensors it is a list of; None if unknown."""
-
-    elements: int | None = None
-    dtype: str | None = None
-    tensors: int | None = None
-
-
 def first_inputs(module: tir.Module, rows: Ints) -> dict[int, Input]:
     """For each operator row its first input."""
     distinct = np.unique(rows[rows >= 0])
     if not len(distinct):
         return {}
-    # Ranges record inputs under the same keys as operators do.
     shape, kind = _keys_of(kinds.HostOp, ("input_dims", "input_types"))
     args = tir.Selection(module, distinct).args()
-    return {
-        row: Input(_elements(_value(told, shape)), _first(_value(told, kind)), _tensors(_value(told, shape)))
-        for row, told in zip(distinct.tolist(), args, strict=True)
-    }
+    return {row: _input(told, shape, kind) for row, told in zip(distinct.tolist(), args, strict=True)}
+
+
+def _input(args: Mapping[str, Any], shape: Iterable[str], kind: Iterable[str]) -> Input:
+    shapes = _value(args, shape)
+    return Input(_elements(shapes), _first(_value(args, kind)), _tensors(shapes))
 
 
 def _keys_of(kind: type, names: Iterable[str]) -> list[tuple[str, ...]]:
@@ -197,7 +221,10 @@ def _keys_of(kind: type, names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def _value(args: Mapping[str, Any], keys: Iterable[str]) -> Any:
-    return next((args[key] for key in keys if key in args), None)
+    for key in keys:
+        if key in args:
+            return args[key]
+    return None
 
 
 def _first(value: Any) -> str | None:

@@ -44,6 +44,7 @@ _OF_FRAMEWORK: Final = re.compile(r"(?:c10d|_c10d_functional|c10d_functional)::(
 _OF_EXTENSION: Final = re.compile(r"(?!aten::|autograd|torch::|prim::)[A-Za-z]\w*::(\w+)\Z")
 
 
+@functools.lru_cache(256)
 def kind_of_word(word: str) -> str:
     """The kind that a library calls by this word (`_allgather_base`, `alltoallv`), `unknown` if none."""
     plain = word.lower().replace("_", "").removesuffix("coalesced")

@@ -55,5 +55,7 @@ def _zeros(module: Module, rows: Array) -> Spans:
 
 def _value(args: dict[str, object]) -> float | None:
     """The one number that a sample carries; None if there is none or several."""
+    if "value" in args:  # where a table's own columns stand beside it
+        args = {"value": args["value"]}
     numbers = [value for value in args.values() if isinstance(value, int | float) and not isinstance(value, bool)]
     return numbers[0] if len(numbers) == 1 else None

@@ -46,13 +46,13 @@ def under(module: Module, blamed: Array, dur: Ints, most: int) -> tuple[Under, .
 
 def _above(module: Module, blamed: Array, dur: Ints) -> tuple[Array, Ints, Ints]:
     """The blamed events and all above them, with the gap time and number of gaps under each. A round a level."""
-    parent = module.parent
+    caller = module.caller
     found = _summed(blamed, np.stack([dur, np.ones(len(dur), np.int64)]))
     levels = [found]
     while len(levels[-1][0]):
         rows, sums = levels[-1]
-        goes_on = parent[rows] >= 0
-        levels.append(_summed(parent[rows][goes_on], sums[:, goes_on]))
+        goes_on = caller[rows] >= 0
+        levels.append(_summed(caller[rows][goes_on], sums[:, goes_on]))
     rows, sums = _summed(*(np.concatenate(parts, axis=-1) for parts in zip(*levels, strict=True)))
     return rows, sums[0], sums[1]
 
@@ -98,10 +98,10 @@ def _within_itself(module: Module, rows: Array) -> Array:
 
 def _passes_on(module: Module, rows: Array, of: Array, time: Ints, total: Ints) -> Array:
     """Which names have (nearly) all of their gap time under one other name right below them."""
-    up = module.parent[rows]
+    up = module.caller[rows]
     at = np.minimum(np.searchsorted(rows, up), len(rows) - 1)
     while (open_ := np.flatnonzero((up >= 0) & (rows[at] != up))).size:
-        up[open_] = module.parent[up[open_]]
+        up[open_] = module.caller[up[open_]]
         at[open_] = np.minimum(np.searchsorted(rows, up[open_]), len(rows) - 1)
     below = np.flatnonzero(up >= 0)
     above = of[at[below]]

@@ -129,7 +129,7 @@ class Gaps(tir.Pass):
         "for each kernel at most.",
     )
     utilisation: str = tir.option(
-        r"utili[sz]ation|sm.active|gpu.busy|gr.active", help="What counters of a device's activity are called "
+        r"utili[sz]ation|sms?.active|gpu.busy|gr.active", help="What counters of a device's activity are called "
         "(regular expression); where all read 0 its idleness is confirmed."
     )  # fmt: skip
 

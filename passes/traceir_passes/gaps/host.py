@@ -8,7 +8,7 @@ from functools import cached_property
 import attrs
 import numpy as np
 
-from traceir.ir import Array, Ints, Mask, Module, Spans, expand
+from traceir.ir import Array, Ints, Mask, Module, Selection, Spans, expand
 
 _WAITS = re.compile(r"synchronize|memcpywithstream", re.IGNORECASE)
 _QUERY = re.compile(r"(event|stream)query", re.IGNORECASE)
@@ -36,6 +36,33 @@ def queries(module: Module) -> Mask:
     for code in np.unique(module["name"][calls]).tolist():
         table[code] = bool(_QUERY.search(module.strings[code]))
     return np.asarray(module.live & calls & table[module["name"]])
+
+
+def graph_launches(module: Module) -> Mask:
+    """Which rows are launches of graphs: by kind, or since a kernel that they launched names its graph.
+
+    One call of several kernels is none by itself: operators of some runtimes launch a kernel after the other. O(n).
+    """
+
+    def compute() -> Mask:
+        graph = module.is_kind("rt.graph_launch")
+        call, kernel = of_several(module)
+        plain = ~graph[call]
+        call, first = np.unique(call[plain], return_index=True)
+        chosen = Selection(module, kernel[plain][first])
+        told = zip(chosen.field("graph"), chosen.field("graph_node"), strict=True)
+        graph[call[np.array([bool(number or node) for number, node in told], bool)]] = True
+        return graph
+
+    return module.derive("graph launches", ("kind", "edges", "live", "parent"), compute)
+
+
+def of_several(module: Module) -> tuple[Array, Array]:
+    """The calls that launched more than one kernel, once for each of these, and the kernels."""
+    kernels = np.flatnonzero(module.is_kind("dev.kernel") & module.live & (module.launch >= 0))
+    call = module.launch[kernels]
+    many = np.bincount(call, minlength=len(module))[call] > 1
+    return call[many], kernels[many]
 
 
 def processes(module: Module) -> tuple[Ints, int]:

@@ -83,17 +83,31 @@ class Notes:
         long_ = (line.dur > self.min_gap) & (verdict.launch >= 0)
         late = long_ & (verdict.kind == CLASSES.index("host_late"))
         row[late], size[late] = self._threads.longest(lanes[late], line.start[late], verdict.until[late])
+        self._blame_origin(line, verdict, late, row, size)
         blocked = np.flatnonzero(long_ & (verdict.kind == CLASSES.index("host_sync")))
         for number, at in grouped(self.facts.process[0][lanes[blocked]]).items():
             mine = blocked[at]
             row[mine] = self.facts.blocks[number].longest(line.start[mine], verdict.until[mine])
 
+    def _blame_origin(self, line: Line, verdict: Verdict, late: Mask, row: Array, size: Ints) -> None:
+        """Where another thread asked for the launch, and only then, what ran there for longer until it did."""
+        module = self.facts.module
+        origin = module.origin[verdict.launch]
+        handed = np.flatnonzero(late & (origin != verdict.launch))
+        if not len(handed):
+            return
+        asked = np.clip(module["ts"][origin[handed]], line.start[handed], verdict.until[handed])
+        there, time = self._threads.longest(module["lane"][origin[handed]], line.start[handed], asked)
+        more = time > size[handed]
+        row[handed[more]], size[handed[more]] = there[more], time[more]
+
     @cached_property
     def _threads(self) -> Threads:
-        """What the threads that launch device work were doing."""
+        """What the threads were doing that launch device work, or have it launched."""
         module = self.facts.module
         launch = module.launch[module.work]
-        return Threads.of(module, np.unique(module["lane"][launch[launch >= 0]]))
+        launch = launch[launch >= 0]
+        return Threads.of(module, np.unique(module["lane"][np.concatenate([launch, module.origin[launch]])]))
 
     def _inherit(self, line: Line, row: Array, size: Ints) -> None:
         """Take the blame of the device's gap where a lane's gap is the same one."""

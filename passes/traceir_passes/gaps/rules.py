@@ -10,7 +10,7 @@ import numpy as np
 import traceir as tir
 from traceir.ir import Array, Ints, Mask, Module, Selection, Spans, expand
 from traceir_passes.gaps.find import Line, grouped
-from traceir_passes.gaps.host import Blocks, blocking, processes, queries
+from traceir_passes.gaps.host import Blocks, blocking, graph_launches, of_several, processes, queries
 from traceir_passes.gaps.waits import Waits, waits
 
 CLASSES = (
@@ -114,10 +114,13 @@ class Facts:
 
     @cached_property
     def is_graph(self) -> Mask:
-        """Which rows are launches of graphs: by kind, or since they launched more than one kernel."""
-        src, dst = self.module.edges("launch")
-        kernels = np.bincount(src[self.module.is_kind("dev.kernel")[dst]], minlength=len(self.module))
-        return np.asarray(self.module.is_kind("rt.graph_launch") | (kernels > 1))
+        """Which rows are launches of graphs."""
+        return graph_launches(self.module)
+
+    @cached_property
+    def calls_launch_several(self) -> bool:
+        """Whether calls that are no graph launches launched several kernels each: then sharing one says no graph."""
+        return bool((~self.is_graph[of_several(self.module)[0]]).any())
 
     @cached_property
     def busy(self) -> dict[int, Spans]:
@@ -196,11 +199,14 @@ def judge(line: Line, facts: Facts) -> Verdict:
 
 
 def _same_graph(line: Line, facts: Facts, launch: Array, graph: Mask) -> Mask:
-    """Whether both ends of a gap belong to one replay: by launch, or without launches by their correlation."""
+    """Whether both ends of a gap belong to one replay: by launch, or without launches by their correlation.
+
+    Where calls of the trace launch several kernels without a graph, a correlation shared says nothing.
+    """
     module = facts.module
     before = module.launch[line.prev]
     same = graph & (before == launch)
-    open_ = np.flatnonzero((launch < 0) & (before < 0))
+    open_ = np.flatnonzero((launch < 0) & (before < 0) & ~facts.calls_launch_several)
     ends = [Selection(module, rows[open_]).field("correlation") for rows in (line.prev, line.next)]
     same[open_] = [one is not None and one == other and one > 0 for one, other in zip(*ends, strict=True)]
     return np.asarray(same, bool)

@@ -37,8 +37,9 @@ def annotation_stacks(
         return []
     position = np.full(len(module) + 1, -1, np.int64)
     position[rows] = np.arange(len(rows))
-    parent = position[enclosing(module, chosen)[rows]]
-    chain = owners(position[nearest_of(module, chosen)[module.launch[work]]], parent)
+    nearest = nearest_of(module, chosen)
+    parent = position[enclosing(module, chosen, nearest)[rows]]
+    chain = owners(position[nearest[module.launch[work]]], parent)
     time = sums(chain, module["dur"][work], len(rows))
     anchors = sums(chain, np.isin(tokens[work], np.frombuffer(b"AL", np.uint8)), len(rows))
     launched = np.zeros(max(int(step.max(initial=-1)) + 2, 1), np.int64)
@@ -48,6 +49,7 @@ def annotation_stacks(
         owner_step[level[level >= 0]] = step[work[level >= 0]]
     accepted: list[tuple[Direction, list[list[int]], str]] = []
     taken = np.zeros(len(rows), bool)
+    anchors_of, time_of = anchors.tolist(), time.tolist()  # of few ranges each, which lists add up faster
     for siblings in _siblings(module, rows, parent, owner_step, time, min_layers):
         above = int(parent[siblings[0]])
         if is_below(above, taken, parent):
@@ -56,9 +58,9 @@ def annotation_stacks(
         found = [
             (direction, layers, title)
             for direction, layers, title in _periodic(module, rows, siblings, min_layers)
-            if _is_layer([int(anchors[layer].sum()) for layer in layers])
+            if _is_layer([sum(anchors_of[k] for k in layer) for layer in layers])
         ]
-        covered = sum(int(time[layer].sum()) for _, layers, _ in found for layer in layers)
+        covered = sum(time_of[k] for _, layers, _ in found for layer in layers for k in layer)
         if found and covered >= min_cover * whole:
             accepted += found
             taken[[k for _, layers, _ in found for layer in layers for k in layer]] = True
@@ -81,14 +83,20 @@ def _periodic(
     module: tir.Module, rows: Ints, siblings: list[int], min_layers: int
 ) -> list[tuple[Direction, list[list[int]], str]]:
     """For each direction the layers that the siblings' texts repeat by, if they do."""
-    texts = {k: module.strings[int(module["name"][rows[k]])] for k in siblings}
+    codes = module["name"][rows[siblings]].tolist()
+    texts = {code: module.strings[code] for code in dict.fromkeys(codes)}
+    sign_of = {code: DIGITS.sub("#", text) for code, text in texts.items()}
+    is_back = {code: bool(_BACKWARD.search(text)) for code, text in texts.items()}
     out: list[tuple[Direction, list[list[int]], str]] = []
     sides: tuple[Direction, ...] = ("forward", "backward")
     for direction in sides:
-        mine = [k for k in siblings if bool(_BACKWARD.search(texts[k])) == (direction == "backward")]
-        signs = [DIGITS.sub("#", texts[k]) for k in mine]
-        counts = Counter(signs)
-        kept = [(k, sign) for k, sign in zip(mine, signs, strict=True) if counts[sign] >= min_layers]
+        mine = [
+            (k, sign_of[code])
+            for k, code in zip(siblings, codes, strict=True)
+            if is_back[code] == (direction == "backward")
+        ]
+        counts = Counter(sign for _, sign in mine)
+        kept = [(k, sign) for k, sign in mine if counts[sign] >= min_layers]
         ordered = [sign for _, sign in kept]
         whole = (p for p in periods(ordered) if p * min_layers <= len(kept) and len(kept) % p == 0)
         period = next(whole, None)

@@ -12,7 +12,8 @@ import traceir as tir
 from traceir.ir import Array, Ints, Mask
 from traceir_passes.group.tokens import LaneWork
 
-_BACKWARD: Final = re.compile(r"bwd|backward", re.IGNORECASE)
+_BACKWARD: Final = re.compile(r"(?i:bwd|backward)|Grad(?![a-z])")
+_BIAS: Final = re.compile(rb"(?<=g)E(?=S|gSg)")
 MOST_RECOMPUTED: Final = 2
 """Attentions that a layer runs again before its backward pass: a layer has one or two, three in a row are a pass."""
 
@@ -41,7 +42,7 @@ def segments(work: LaneWork, cuts: Ints) -> tuple[Ints, Mask]:
     """For each lane position its segment, and which positions are separators, which no layer crosses.
 
     A segment ends at an embedding or sampling token and at each position in `cuts` (the first of a new
-    stretch). An embedding between a gemm and its softmax is a position bias and separates nothing.
+    stretch). A position bias is an embedding inside attention and separates nothing.
     """
     separator = np.zeros(len(work), bool)
     core = work.tokens[work.core]
@@ -54,10 +55,14 @@ def segments(work: LaneWork, cuts: Ints) -> tuple[Ints, Mask]:
 
 
 def _biases(core: Array) -> Mask:
-    """Which core tokens are embeddings right between a gemm and its softmax: a position bias inside attention."""
+    """Which core tokens are embeddings inside attention: a position bias, computed before the scores or after them.
+
+    It stands right between a gemm and its softmax, or between two gemms of which the second is that of the scores, with
+    softmax and gemm right behind it: what a model embeds has to be projected first, which takes a gemm more.
+    """
+    text = core.astype(np.uint8).tobytes()
     out = np.zeros(len(core), bool)
-    if len(core) > 2:
-        out[1:-1] = (core[1:-1] == ord("E")) & (core[:-2] == ord("g")) & (core[2:] == ord("S"))
+    out[[found.start() for found in _BIAS.finditer(text)]] = True
     return out
 
 

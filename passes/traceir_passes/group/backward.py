@@ -43,7 +43,7 @@ def backward_links(module: tir.Module, frames: Mask) -> Array:
     threads = np.zeros(len(module.lanes), bool)
     threads[lane[target[crossing]]] = True
     work = np.flatnonzero(module.work & (module.launch >= 0))
-    work = work[threads[lane[module.launch[work]]]]
+    work = work[threads[lane[module.origin[module.launch[work]]]]]
     if not len(work):
         return out
     above = backward_ops(module)

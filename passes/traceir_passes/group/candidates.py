@@ -64,14 +64,17 @@ def candidates(tree: Tree, owned: Owned, min_layers: int) -> list[Candidate]:
     families: dict[tuple[int, int], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     nested = np.zeros(len(tree.parent) + 1, bool)
     nested[tree.parent] = True
-    for k, (parent, cls) in enumerate(zip(tree.parent.tolist(), tree.cls.tolist(), strict=True)):
-        families[parent, -1 if parent >= 0 else int(tree.root[k])][cls].append(k)
+    anchored_ones = owned.anchors > 0
+    # A candidate has two frames, of which most hold attentions: families with fewer, which are most, need no look.
+    family = np.where(tree.parent >= 0, tree.parent, len(tree.parent) + tree.root + 1)
+    likely = np.flatnonzero(np.bincount(family, anchored_ones)[family] >= 2)
+    likely_ones = (values[likely].tolist() for values in (tree.parent, tree.cls, tree.root))
+    for k, parent, cls, root in zip(likely.tolist(), *likely_ones, strict=True):
+        families[parent, -1 if parent >= 0 else root][cls].append(k)
     out: list[Candidate] = []
     # Most families are the few parts of one layer: plain lists are looked through faster than arrays are made of them.
-    instance, anchor, heavy = tree.instance.tolist(), (owned.anchors > 0).tolist(), (owned.heavy > 0).tolist()
+    instance, anchor, heavy = tree.instance.tolist(), anchored_ones.tolist(), (owned.heavy > 0).tolist()
     for (parent, _), classes in families.items():
-        if sum(anchor[k] for mine in classes.values() for k in mine) < 2:
-            continue  # a candidate has two frames, of which most hold attentions
         distinct = [mine for mine in classes.values() if len({instance[k] for k in mine}) == len(mine)]
         anchored = [mine for mine in distinct if sum(anchor[k] for k in mine) >= MOST * len(mine)]
         others = [mine for mine in distinct if not any(anchor[k] for k in mine) and all(heavy[k] for k in mine)]

@@ -8,27 +8,21 @@ import numpy as np
 
 import traceir as tir
 from traceir.ir import Array, Ints, Mask
+from traceir.ir.callers import nearest
 
 
 def nearest_of(module: tir.Module, chosen: Mask) -> Array:
-    """For each event the nearest event-or-self in `chosen` up its nest tree, or -1. O(n log depth)."""
-    n = len(module)
-    rows = np.arange(n + 1)
-    parent = np.append(module.parent, -1).astype(np.int64)
-    up = np.where(np.append(chosen, True), rows, np.where(parent < 0, n, parent))
-    while True:
-        further = up[up]
-        if np.array_equal(further, up):
-            break
-        up = further
-    up[up == n] = -1
-    return up[:n]
+    """For each event the nearest event-or-self in `chosen` up its chain of callers, or -1. O(n log depth)."""
+    return nearest(module.caller, chosen)
 
 
-def enclosing(module: tir.Module, chosen: Mask) -> Array:
-    """For each event the nearest *other* event in `chosen` that encloses it, or -1."""
-    found = np.append(nearest_of(module, chosen), -1)
-    return found[module.parent]
+def enclosing(module: tir.Module, chosen: Mask, found: Array | None = None) -> Array:
+    """For each event the nearest *other* event in `chosen` up its chain of callers, or -1.
+
+    `found` is what `nearest_of` gives for these, if it is known.
+    """
+    found = nearest_of(module, chosen) if found is None else found
+    return np.where(module.caller >= 0, found[module.caller], -1)
 
 
 def is_below(frame: int, taken: Array, parent: Array) -> bool:

@@ -49,10 +49,11 @@ def module_frames(module: tir.Module) -> Frames | None:
     rows = np.flatnonzero(chosen)
     position = np.full(len(module) + 1, -1, np.int64)
     position[rows] = np.arange(len(rows))
-    parent = position[enclosing(module, chosen)[rows]]
+    nearest = nearest_of(module, chosen)
+    parent = position[enclosing(module, chosen, nearest)[rows]]
     work = np.flatnonzero(module.work & (module.launch >= 0))
     work = work[forward[module.launch[work]]]
-    inner = position[nearest_of(module, chosen)[module.launch[work]]]
+    inner = position[nearest[module.launch[work]]]
     return Frames(
         rows, table[names[rows], 0], table[names[rows], 1], list(classes), parent, work, owners(inner, parent), anywhere
     )
@@ -62,7 +63,9 @@ def _named(module: tir.Module) -> tuple[Array, dict[str, int]]:
     """For each string the class and the instance that it names as a module frame (-1 none), and the classes."""
     table = np.full((len(module.strings), 2), -1, np.int64)
     classes: dict[str, int] = {}
-    for code in np.unique(module["name"][module.is_kind("host.frame", "host.range")]).tolist():
+    occurs = np.zeros(len(module.strings) + 1, bool)  # marked, since sorting all names of the host takes long
+    occurs[module["name"][module.is_kind("host.frame", "host.range")]] = True
+    for code in np.flatnonzero(occurs[:-1]).tolist():
         found = _MODULE.match(module.strings[code])
         if found:
             table[code] = classes.setdefault(found[1], len(classes)), int(found[2])

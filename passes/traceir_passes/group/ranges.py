@@ -29,8 +29,9 @@ def pass_ranges(module: tir.Module, tokens: Array) -> list[Array]:
         return []
     position = np.full(len(module) + 1, -1, np.int64)
     position[rows] = np.arange(len(rows))
-    parent = position[enclosing(module, chosen)[rows]]
-    chain = owners(position[nearest_of(module, chosen)[module.launch[work]]], parent)
+    nearest = nearest_of(module, chosen)
+    parent = position[enclosing(module, chosen, nearest)[rows]]
+    chain = owners(position[nearest[module.launch[work]]], parent)
     anchors = sums(chain, np.isin(tokens[work], np.frombuffer(b"AL", np.uint8)), len(rows))
     big = np.flatnonzero(anchors > MAX_ANCHORS)
     texts = {code: module.strings[code] for code in np.unique(module["name"][rows[big]]).tolist()}

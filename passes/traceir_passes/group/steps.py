@@ -96,7 +96,8 @@ def _depth(above: Array, rows: Array) -> Array:
 def marked_steps(module: tir.Module) -> tuple[list[Step], Array]:
     """The steps that marks give, and for each event its step (-1 none; device work only).
 
-    An event belongs to the step whose host range, on any thread of the same process, contains its *launch*.
+    An event belongs to the step whose host range, on any thread of the same process, contains its *launch*, or
+    what had that made on another thread.
     Device work without a launch takes the step of both its neighbours on the stream if they agree.
     """
     rows = marks(module)
@@ -107,8 +108,8 @@ def marked_steps(module: tir.Module) -> tuple[list[Step], Array]:
     process = np.append(processes(module)[0], -1)  # the last one is that of rows without a lane
     work = np.flatnonzero(module.work)
     launch = module.launch[work]
-    launched = work[launch >= 0]
-    times, pids = module["ts"][launch[launch >= 0]], process[module["lane"][launch[launch >= 0]]]
+    launched, asked = work[launch >= 0], module.origin[launch[launch >= 0]]
+    times, pids = module["ts"][asked], process[module["lane"][asked]]
     for pid in np.unique(process[module["lane"][rows]]).tolist():
         here = np.flatnonzero(process[module["lane"][rows]] == pid)
         begin, end = module["ts"][rows[here]], module.end[rows[here]]

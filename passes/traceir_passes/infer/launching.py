@@ -137,11 +137,11 @@ def _captured(operator: str, path: str, table: RoleTable) -> tuple[str, bool]:
 def _climb(
     module: tir.Module, positions: Ints, at: Ints, told: Told, kind: str, role_of: Callable[[str, bool], str]
 ) -> None:
-    """Walk outwards from the launches `at` of some positions, one nest level a turn, until a name gives a role.
+    """Walk outwards from the launches `at` of some positions, one caller a turn, until a name gives a role.
 
     `role_of` gets a name of this kind, and whether none of the kind stands between it and the launch.
     """
-    wanted, names, parent = module.is_kind(kind), module["name"], module.parent
+    wanted, names, caller = module.is_kind(kind), module["name"], module.caller
     first = np.ones(len(positions), bool)
     while len(positions):
         here = np.flatnonzero(wanted[at])
@@ -152,17 +152,18 @@ def _climb(
         told.role[positions[found]] = said[said >= 0]
         told.derived[positions[found]] = first[found]
         first[here] = False
-        keep = parent[at] >= 0
+        keep = caller[at] >= 0
         keep[found] = False
-        positions, at, first = positions[keep], parent[at][keep], first[keep]
+        positions, at, first = positions[keep], caller[at][keep], first[keep]
 
 
 def inside_optimizer(module: tir.Module, rows: Ints) -> Mask:
-    """Which of `rows` were launched inside an `Optimizer.step#…` range, by thread and time of the launch call."""
+    """Which of `rows` were launched inside an `Optimizer.step#…` range, by thread and time of what asked for it."""
     names = module.strings.texts
     steps = np.array([text.startswith("Optimizer.step#") for text in names] + [False])
     ranges = steps[module["name"]] & module.is_kind("host") & module.live
     launch = module.launch[rows]
+    launch = np.where(launch >= 0, module.origin[launch], -1)
     out = np.zeros(len(rows), bool)
     for lane in np.unique(module["lane"][ranges]).tolist():
         on_lane = ranges & (module["lane"] == lane)

@@ -21,6 +21,9 @@ PRODUCTS: Final = {
 }  # fmt: skip
 """Operators that compute one product, and which of their inputs is its left operand; the right one is the next."""
 
+_OF_RUNTIME: Final = "acl"
+"""How operators of a runtime's own are called, which a framework's operator calls and which record no inputs."""
+
 
 @attrs.frozen
 class Operands:
@@ -78,9 +81,10 @@ def _innermost(module: tir.Module, rows: Ints) -> Ints:
     """The innermost operator around each row's own launch; -1 if there is none, or the launch is a graph's."""
     at = module.launch[rows]
     at = np.where((at >= 0) & ~module.is_kind("rt.graph_launch")[at], at, -1)
-    operator, parent = module.is_kind("host.op"), module.parent
+    inner = np.array([text.startswith(_OF_RUNTIME) for text in module.strings.texts] + [False])
+    operator, caller = module.is_kind("host.op") & ~inner[module["name"]], module.caller
     while (left := (at >= 0) & ~operator[at]).any():
-        at = np.where(left, parent[at], at)
+        at = np.where(left, caller[at], at)
     return at
 
 

@@ -29,13 +29,13 @@ def find(module: Module, rows: Array) -> Causes:
     """Who made each call; built-in frames between operators are passed over. One round a level of nesting."""
     is_op = np.append(module.is_kind("host.op"), False)
     is_place = np.append(module.is_kind("host.frame", "host.range", "mark.step"), False) & ~_builtin(module)
-    parent = np.append(module.parent, -1)
+    caller = np.append(module.caller, -1)
     op, frame = np.full(len(rows), -1, np.int64), np.full(len(rows), -1, np.int64)
     names = module["name"].astype(np.int64)
     codes, chain = np.unique(names[rows], return_inverse=True)
     chains: list[tuple[int, ...]] = [(code,) for code in codes.tolist()]
     chain = chain.reshape(-1)
-    up = parent[rows]
+    up = caller[rows]
     while (open_ := np.flatnonzero((up >= 0) & (frame < 0))).size:
         here = up[open_]
         placed, ops = is_place[here], is_op[here]
@@ -45,7 +45,7 @@ def find(module: Module, rows: Array) -> Causes:
         longer, place = np.unique(longer, return_inverse=True)
         chain[open_[ops]] = len(chains) + place.reshape(-1)
         chains += [(*chains[link // len(module.strings)], link % len(module.strings)) for link in longer.tolist()]
-        up[open_] = parent[here]
+        up[open_] = caller[here]
     texts = [_spelled(module, codes) for codes in chains]
     return Causes(op, frame, [texts[at] for at in chain.tolist()])
 

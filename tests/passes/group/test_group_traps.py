@@ -69,6 +69,9 @@ def test_backward_is_read_in_the_leaf_only() -> None:
     """A template argument or a parameter may say it of a forward kernel."""
     assert leaf_is_backward("void flash_bwd_dq_dk_dv_kernel<Traits, false>(P)")
     assert leaf_is_backward("FusedAttentionBackward")
+    assert leaf_is_backward("aclnnFlashAttentionScoreGrad_FlashAttentionScoreGrad_FlashAttentionScoreGrad")
+    assert not leaf_is_backward("Gradual_attention")
+    assert not leaf_is_backward("softgrad_attention")
     assert not leaf_is_backward("void flash_fwd_kernel<Traits<bwd_too, backward>>(Backward_params)")
 
 
@@ -170,6 +173,20 @@ def test_an_embedding_between_a_product_and_its_softmax_separates_nothing() -> N
     (work,) = lane_works(tape.module())
     _, separator = segments(work, np.empty(0, np.int64))
     assert np.flatnonzero(separator).tolist() == [5, 7, 9]
+
+
+@pytest.mark.parametrize(
+    ("work", "separators"),
+    [("ggEygeSgg", []), ("ggEggSgg", [2]), ("ggEgSngg", [2]), ("nEgSg", [1]), ("gEgSgEgSg", [])],
+    ids=["scores-follow", "projected-first", "no-values", "after-a-norm", "two"],
+)
+def test_an_embedding_right_before_the_scores_separates_nothing(work: str, separators: list[int]) -> None:
+    """A bias that is computed first; what a model embeds takes a projection before the product of the scores."""
+    tape = Tape()
+    tape.add(work)
+    (lane,) = lane_works(tape.module())
+    _, separator = segments(lane, np.empty(0, np.int64))
+    assert np.flatnonzero(separator).tolist() == separators
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from traceir_passes.group.repeats import tandem_repeats
 from traceir_passes.group.tokens import event_tokens, lane_works
 
 
-@pytest.mark.parametrize("body", ["ngggESggngag", "ngggeEeSeggngag"])
+@pytest.mark.parametrize("body", ["ngggESggngag", "ngggeEeSeggngag", "nggEigeSgggngag"])
 def test_a_position_bias_does_not_hide_the_softmax(body: str) -> None:
     """An embedding between a gemm and its softmax is looked past: the three are an attention."""
     tape = once([body] * 8)

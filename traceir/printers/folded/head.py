@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from traceir import units
+from traceir.ir import Module
 from traceir.passing import Fact
 from traceir.passing.report import headline_of
 from traceir.printers.base import Result
@@ -19,7 +20,9 @@ def head(result: Result, width: int) -> Iterator[Line]:
     module = result.module
     origin = result.inputs[0] if result.inputs else None
     about = [origin.frontend if origin else ""]
-    about += [str(module.meta[key]) for key in ("vendor",) if module.meta.get(key)]
+    vendor = str(module.meta.get("vendor") or "")
+    if vendor not in about:  # a vendor's own profiler is often called after it
+        about.append(vendor)
     about.append(f"{units.count(len(module))} events")
     if module.meta.get("rank") is not None:
         world = module.meta.get("world")
@@ -28,7 +31,8 @@ def head(result: Result, width: int) -> Iterator[Line]:
     if len(devices) > _DEVICES_MOST:
         about.append(f"{len(devices)} devices")
     else:
-        about.append("no device" if not module.devices else ", ".join(f"@gpu{device}" for device in devices) or "@gpu")
+        names = [_spelled(module, device) for device in devices or module.devices]
+        about.append(", ".join(f"@{name}" for name in names) or "no device")
     yield Line(label=module.name, text=" · ".join(part for part in about if part), look="title", wraps=True)
     facts = [fact for name, report in result.reports.items() for fact in headline_of(name, report)]
     for timed in (True, False):  # times first, since they are what people look for
@@ -42,6 +46,15 @@ def head(result: Result, width: int) -> Iterator[Line]:
             text=f"The trace shows no device work; its {units.count(len(module))} events span {span}.", wraps=True
         )
     yield BLANK
+
+
+def _spelled(module: Module, device: int) -> str:
+    """A device as the names of its lanes begin, such as `npu0`; `gpu0` where they do not say."""
+    number = "" if device < 0 else str(device)
+    mine = (lane for lane in module.lanes if lane.is_device and (-1 if lane.device is None else lane.device) == device)
+    words = {lane.name.partition(".")[0].removesuffix(number) for lane in mine}
+    word = words.pop() if len(words) == 1 else ""
+    return f"{word if word.isalpha() else 'gpu'}{number}"
 
 
 def _joined(fact: Fact) -> str:
@@ -65,12 +78,12 @@ def _packed(texts: Sequence[str], width: int) -> Iterator[Line]:
 def health(result: Result, room: Room) -> Iterator[Line]:
     """What is wrong with the trace, the worst first, and which results rest on it."""
     findings = sorted(result.module.health, key=lambda f: ("error", "warning", "info").index(f.level))
-    shown = [f for f in findings if room.everything or f.level != "info"]
-    if not shown:
-        return
     poisoned: dict[str, list[str]] = {}
     for name, code in result.unreliable:
         poisoned.setdefault(code, []).append(name)
+    shown = [f for f in findings if room.everything or f.level != "info" or f.code in poisoned]
+    if not shown:
+        return
     for finding in shown[: room.findings]:
         poison = f" Unreliable: {', '.join(poisoned[finding.code])}." if finding.code in poisoned else ""
         yield Line(
