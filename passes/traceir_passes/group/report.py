@@ -91,7 +91,7 @@ class GroupReport(tir.Report):
             return ()
         note = f"{self.backward.unlinked} of {self.backward.kernels} kernels"
         share = self.backward.unlinked_share
-        return (tir.Fact("backward work of no known module", share, "share", of="its kernel time", note=note),)
+        return (tir.Fact("backward work of no known forward op", share, "share", of="its kernel time", note=note),)
 
     def _layers(self) -> Sequence[tir.Fact]:
         if not self.stacks:
