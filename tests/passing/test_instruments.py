@@ -283,7 +283,7 @@ class TestLog:
         assert plain["passes"][3].keys() == {"pass", "text", "failed"}
         whole = self.log(tmp_path, "--timing", "--diff", "--statistics", "--remarks", "--disable", "gaps")
         row = whole["passes"][3]
-        assert row["text"] == "overlap{versus=compute,fused=third,unknown_warn=0.05,compat=\"\"}"
+        assert row["text"] == 'overlap{versus=compute,fused=third,unknown_warn=0.05,compat=""}'
         assert row["events"] == 6578
         assert row["events_per_s"] > 0
         assert row["new_bytes"] > 0

@@ -19,7 +19,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "decoder_tp8_graph.json.gz"
     [
         ("infer", 0),
         ("infer,group", 0),
-        ("overlap", 296 + 2 * 74),  # the collectives, and two host events above each of those that have any
+        ("overlap", 296 + 74),  # the collectives, and the host event above each of those that have any
     ],
 )
 def test_arguments_are_decoded_only_for_events_that_are_asked_about(
