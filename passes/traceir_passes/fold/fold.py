@@ -50,8 +50,9 @@ class Fold(tir.Pass):
     )  # fmt: skip
     uses = (
         "infer.role", "infer.class", "infer.op_kind", "infer.symbol", "overlap.exposed", "args",
-        "group.confidence", "group.direction", "group.evidence", "group.mark", "group.mark_text", "group.partial",
-        "group.lane", "group.phase", "group.template", "group.variant", "coll.instance", "coll.kind", "coll.library", "gaps.blame", "gaps.class",
+        "group.confidence", "group.direction", "group.evidence", "group.lane", "group.mark", "group.mark_text",
+        "group.partial", "group.phase", "group.template", "group.variant",
+        "coll.instance", "coll.kind", "coll.library", "gaps.blame", "gaps.class",
         "gaps.device", "gaps.dur", "gaps.lane", "gaps.level", "gaps.next", "gaps.prev", "gaps.start",
     )  # fmt: skip
     writes = WRITES
