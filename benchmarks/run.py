@@ -3,11 +3,13 @@
     python benchmarks/run.py --size 1GB
     python benchmarks/run.py --size 300MB --tile trace.json.gz --hta-python ~/hta/bin/python --json result.json
     python benchmarks/run.py --text --size 340MB
+    python benchmarks/run.py --passes --size 340MB
 
 Inputs are made first: a synthetic decoder trace and, with --tile, a real one repeated in time. Every program then runs
 in a process of its own, A B C A B C, and `wait4` tells its CPU seconds and its peak memory. CPU and memory are the
 figures to trust: wall time is that of the machine on the day. `--text` measures the text form instead: a module of a
-million events (340 MB of trace) as blocks, and 10 000 of them as statements.
+million events (340 MB of trace) as blocks, and 10 000 of them as statements. `--passes` measures single passes on as
+many events, and what a second run saves that finds the trace in the cache.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ _HTA = (
 )
 _TRACEIR = "import sys\nfrom traceir.cli.main import main\nsys.exit(main())"
 PASSES = "group,overlap"
+SINGLE = ("collectives", "gaps", "sync", "critical-path")
+"""The passes that are measured one by one, each with what it needs before it."""
 
 WINDOW = 10_000
 """Events of the windows that are measured as statements: more than anybody reads."""
@@ -99,10 +103,13 @@ def _version(python: str, distribution: str) -> str | None:
     return done.stdout.strip() or None
 
 
-def measure(command: list[str], output: Path, limit_s: float = 3600) -> dict[str, Any]:
-    """Run one process to its end or the limit: CPU s with its children, wall s, peak resident bytes, how it ended."""
-    with output.open("wb") as out, tempfile.TemporaryFile() as errors, tempfile.TemporaryDirectory() as cache:
-        environment = os.environ | {"TRACEIR_CACHE": cache, "PYTHONDONTWRITEBYTECODE": ""}
+def measure(command: list[str], output: Path, limit_s: float = 3600, cache: Path | None = None) -> dict[str, Any]:
+    """Run one process to its end or the limit: CPU s with its children, wall s, peak resident bytes, how it ended.
+
+    Without a `cache` that several runs share, each finds an empty one.
+    """
+    with output.open("wb") as out, tempfile.TemporaryFile() as errors, tempfile.TemporaryDirectory() as empty:
+        environment = os.environ | {"TRACEIR_CACHE": str(cache or empty), "PYTHONDONTWRITEBYTECODE": ""}
         begin = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=errors, env=environment)
         stop = threading.Timer(limit_s, process.kill)
@@ -160,7 +167,12 @@ def agreement(report: Path, truth: Path) -> dict[str, Any]:
 
 
 def run(
-    inputs: list[Path], known: dict[str, list[str]], repeat: int, folder: Path, limit_s: float
+    inputs: list[Path],
+    known: dict[str, list[str]],
+    repeat: int,
+    folder: Path,
+    limit_s: float,
+    cache: Path | None = None,
 ) -> list[dict[str, Any]]:
     """All programs on all inputs, in turn; one row per input and program with the median of its runs."""
     rows = []
@@ -173,7 +185,8 @@ def run(
                     continue  # what failed once is not tried again
                 sys.stderr.write(f"{source.name}: {name}\n")
                 own = name.startswith("traceir run")
-                runs[name].append(measure([*command, str(source)], report if own else folder / "discarded", limit_s))
+                output = report if own else folder / "discarded"
+                runs[name].append(measure([*command, str(source)], output, limit_s, cache))
         text = source.stat().st_size
         basis = statistics.median(one["cpu_s"] for one in runs["json.load"]) if "json.load" in runs else None
         for name, several in runs.items():
@@ -219,6 +232,28 @@ def text_form(folder: Path, size: str, repeat: int, scratch: Path, limit_s: floa
     return rows
 
 
+def single_passes(folder: Path, size: str, repeat: int, scratch: Path, limit_s: float) -> list[dict[str, Any]]:
+    """Single passes on the synthetic input of a size, and runs that find it in the cache; one row per program.
+
+    A rate is over the CPU time beyond that of reading the trace and running nothing.
+    """
+    (trace,) = build(folder, size, ())
+    start = [sys.executable, "-c", _TRACEIR, "run", "-q", "--emit", "json", "--verify=off"]
+    known = {"traceir, read the trace": [*start, "--no-cache", "--passes", ""]}
+    known |= {f"traceir, read and {name}": [*start, "--no-cache", "--passes", name] for name in SINGLE}
+    again = {"traceir, from the cache": [*start, "--passes", ""]}
+    again |= {f"traceir, from the cache, {PASSES}": [*start, "--passes", PASSES]}
+    report, kept = scratch / "report.json", scratch / "cache"
+    measure([*next(iter(again.values())), str(trace)], report, limit_s, kept)  # the first run fills the cache
+    events = json.loads(report.read_text(encoding="utf-8"))["module"]["events"]
+    rows = [*run([trace], known, repeat, scratch, limit_s), *run([trace], again, repeat, scratch, limit_s, kept)]
+    for row in rows:
+        beyond = row["cpu_s"] - rows[0]["cpu_s"]
+        row |= {"events": events, "round_trip_equal": None}
+        row["events_per_cpu_s"] = events / beyond if beyond > 0 and "cache" not in row["program"] else None
+    return rows
+
+
 def versions(hta: str | None) -> dict[str, str | None]:
     """What was measured, and where."""
     names = ("traceir", "numpy", "msgspec", "orjson", "numba")
@@ -249,7 +284,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def text_table(rows: list[dict[str, Any]]) -> str:
-    """The rows of `text_form` as aligned text, one block per input; a program's rate stands beside it."""
+    """The rows as aligned text, one block per input; a program's rate stands beside it."""
     lines = []
     for source in dict.fromkeys(row["input"] for row in rows):
         mine = [row for row in rows if row["input"] == source]
@@ -283,6 +318,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=float, default=900, help="seconds after which a program is stopped")
     parser.add_argument("--only", action="append", default=[], help="only programs whose name contains this word")
     parser.add_argument("--text", action="store_true", help="measure the text form instead, on the synthetic input")
+    parser.add_argument("--passes", action="store_true", help="measure single passes and the cache instead")
     parser.add_argument("--hta-python", help="a Python in which HolisticTraceAnalysis is installed")
     parser.add_argument("--json", type=Path, help="write the results there as JSON")
     given = parser.parse_args(arguments)
@@ -294,11 +330,13 @@ def main(arguments: list[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         if given.text:
             rows = text_form(folder, given.size, given.repeat, Path(scratch), given.limit)
+        elif given.passes:
+            rows = single_passes(folder, given.size, given.repeat, Path(scratch), given.limit)
         else:
             inputs = [*build(folder, given.size, given.tile), *given.input]
             rows = run(inputs, known, given.repeat, Path(scratch), given.limit)
     found = versions(given.hta_python)
-    print(text_table(rows) if given.text else table(rows))
+    print(text_table(rows) if given.text or given.passes else table(rows))
     print("\n" + ", ".join(f"{name} {version}" for name, version in found.items() if version))
     for row in rows:
         if "agreement" in row:

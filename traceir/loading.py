@@ -156,7 +156,7 @@ def _decoded(name: str, raw: bytes) -> Head:
 def _sniff(head: Head, registry: Registry) -> type[Frontend]:
     if not head.raw:
         raise InputError(f"The input {head.path} is empty (0 bytes).")
-    known = registry.loaded("frontends")
+    known = registry.loaded("frontends", head)
     scored = sorted(((_score(cls, head, name, registry), name) for name, cls in known), key=lambda pair: -pair[0])
     if not scored or scored[0][0] <= 0:
         raise InputError(f"The input {head.path} is no trace that any frontend knows: it begins {_excerpt(head)}.")

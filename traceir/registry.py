@@ -14,12 +14,15 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
 import traceir
 from traceir.errors import UsageError
+
+if TYPE_CHECKING:
+    from traceir.loading import Head
 
 API: Final = "1"
 """The major version of what plug-ins build on; a plug-in says which it was written for by `TRACEIR_API = "1"`.
@@ -72,7 +75,9 @@ class Fault:
 class Entry:
     """One registered thing: its name, where it is (`package.module:Class` or the class), a line, who brings it.
 
-    The target of a named pipeline is its text. With its `group`, what is loaded is checked to be one of it.
+    The target of a named pipeline is its text. With its `group`, what is loaded is checked to be one of it. A frontend
+    may have a `glance`, `package.module:function`: a cheap look at the head of an input, false where the frontend
+    would not know it in any case, so that it need not be imported.
     """
 
     name: str
@@ -80,6 +85,17 @@ class Entry:
     summary: str
     provider: str
     group: Group | None = None
+    glance: str | None = None
+
+    def may_know(self, head: Head) -> bool:
+        """Whether the frontend is worth asking about an input: without a glance, or where that fails, it always is."""
+        if self.glance is None:
+            return True
+        module, _, function = self.glance.partition(":")
+        try:
+            return bool(getattr(importlib.import_module(module), function)(head))
+        except (Exception, SystemExit):  # a plug-in may fail in any way, and its frontend then speaks for itself
+            return True
 
     def load(self) -> Any:
         """The class itself (a pipeline's text), imported now if it has not been; UsageError if it is not what it says.
@@ -269,12 +285,15 @@ class Registry:
         """The entries of a group by name."""
         return iter(sorted(self.entries[group].items()))
 
-    def loaded(self, group: Group) -> Iterator[tuple[str, Any]]:
+    def loaded(self, group: Group, head: Head | None = None) -> Iterator[tuple[str, Any]]:
         """The classes of a group by name; what cannot be loaded is left out, and becomes a fault.
 
         For those that ask everybody (which frontend knows this file?), so that a broken plug-in stops nobody else.
+        With the head of an input, frontends that do not know it at a glance are neither imported nor given.
         """
         for name, entry in self.all(group):
+            if head is not None and not entry.may_know(head):
+                continue
             try:
                 found = entry.load()
             except UsageError as error:
@@ -344,12 +363,14 @@ def _provider(point: importlib.metadata.EntryPoint) -> Provider:
     return Provider(name, version or "") if name else Provider(point.value.partition(":")[0])
 
 
-def _entry(name: str, row: tuple[str, str], provider: str, group: Group) -> Entry:
+def _entry(name: str, row: Sequence[str], provider: str, group: Group) -> Entry:
     """A row of a table; TypeError if it is none."""
-    if not (isinstance(name, str) and isinstance(row, tuple | list) and [type(part) for part in row] == [str, str]):
+    most = 3 if group == "frontends" else 2
+    told = isinstance(row, tuple | list) and 2 <= len(row) <= most and {type(part) for part in row} == {str}
+    if not (isinstance(name, str) and told):
         kind = "text" if group == "pipelines" else "package.module:Class"
         raise TypeError(f"its table of {group} holds {name!r}: {row!r}, and not a name: ({kind!r}, 'a summary')")
-    return Entry(name, row[0], row[1], provider, group)
+    return Entry(name, row[0], row[1], provider, group, row[2] if len(row) > 2 else None)
 
 
 def _api(module: ModuleType | None) -> str:

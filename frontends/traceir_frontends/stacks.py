@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import msgspec
@@ -11,6 +12,9 @@ import numpy as np
 
 from traceir.errors import InputError
 from traceir.ir import Finding, Ints, Lane, Module, ModuleBuilder, Strings
+
+_FIELDS: Final = 5
+"""Numbers that an event has while it is built: frame, start, end, lane, parent."""
 
 
 @attrs.frozen
@@ -45,7 +49,7 @@ class Stacks:
     path: str
     frames: Sequence[Frame]
     _lanes: list[Lane] = attrs.field(factory=list)
-    _events: list[list[int]] = attrs.field(factory=list)
+    _events: array[int] = attrs.field(factory=lambda: array("q"))
     _open: list[int] = attrs.field(factory=list)
 
     def begin(self, lane: Lane) -> None:
@@ -56,23 +60,23 @@ class Stacks:
     def open(self, frame: int, at: int) -> None:
         """A frame begins, inside those that are open."""
         parent = self._open[-1] if self._open else -1
-        self._open.append(len(self._events))
-        self._events.append([frame, at, at, len(self._lanes) - 1, parent])
+        self._open.append(len(self._events) // _FIELDS)
+        self._events.extend((frame, at, at, len(self._lanes) - 1, parent))
 
     def close(self, at: int) -> None:
         """The innermost open frame ends."""
-        self._events[self._open.pop()][2] = at
+        self._events[self._open.pop() * _FIELDS + 2] = at
 
     @property
     def innermost(self) -> int | None:
         """The innermost open frame, None if nothing is open."""
-        return self._events[self._open[-1]][0] if self._open else None
+        return self._events[self._open[-1] * _FIELDS] if self._open else None
 
     def become(self, stack: Sequence[int], at: int) -> None:
         """The stack is this one from now on, root first: frames that it shares with the one before stay open."""
         same = 0
         for event, frame in zip(self._open, stack, strict=False):
-            if self._events[event][0] != frame:
+            if self._events[event * _FIELDS] != frame:
                 break
             same += 1
         while len(self._open) > same:
@@ -89,7 +93,7 @@ class Stacks:
 
     def columns(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
         """Frame, start, end, lane and parent (a position, -1 none) of all frames so far, in the order of opening."""
-        table = np.array(self._events, np.int64).reshape(-1, 5)
+        table = np.array(self._events, np.int64).reshape(-1, _FIELDS)
         frame, start, end, lane, parent = np.ascontiguousarray(table.T)
         return frame, start, end, lane, parent
 

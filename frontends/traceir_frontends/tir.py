@@ -27,6 +27,8 @@ class Tir(Frontend):
     def use_registry(self, registry: Registry) -> None:
         """Keep what the run knows: the text names passes, which say what their columns were computed from."""
         self._registry = registry
+        for _ in registry.loaded("frontends"):
+            pass  # imported, since the text may name kinds that they define
 
     @classmethod
     def sniff(cls, head: Head) -> float:

@@ -11,6 +11,7 @@ from traceir.errors import InputError
 from traceir.ir import Module
 from traceir.ir.verify import verify
 from traceir.loading import Frontend, Head, Progress
+from traceir.registry import Registry
 
 
 class Tirb(Frontend):
@@ -22,6 +23,11 @@ class Tirb(Frontend):
     def sniff(cls, head: Head) -> float:
         """Certain of the format's first bytes."""
         return float(head.raw.startswith(MAGIC))
+
+    def use_registry(self, registry: Registry) -> None:
+        """Import all frontends, since the file may name kinds that they define."""
+        for _ in registry.loaded("frontends"):
+            pass
 
     def load(self, path: str, progress: Progress | None = None) -> Module:
         """The module of a file; InputError if it is damaged, of another version, or breaks the rules of a module."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import os
 import sys
 import zlib
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from traceir.errors import InputError
+from traceir.loading import HEAD_BYTES, Head
 
 MOST: Final = 1 << 29
 """Bytes of the largest text that is held whole; what is larger is a bomb, or no file of such a format."""
@@ -30,6 +33,25 @@ def read_whole(path: str, most: int = MOST) -> tuple[bytes, str | None]:
         raise InputError(f"The input {path} cannot be read: {error.strerror or error}.") from error
 
 
+def begin_of(path: str) -> Head:
+    """The first bytes of an input as frontends sniff them, for a frontend that has to look again."""
+    try:
+        if path == "-":
+            raw = sys.stdin.buffer.read(HEAD_BYTES)
+        else:
+            with Path(path).open("rb") as file:
+                raw = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise InputError(f"The input {path} cannot be read: {error.strerror or error}.") from error
+    gzipped, text = raw[:2] == b"\x1f\x8b", raw
+    if gzipped:
+        try:
+            text = zlib.decompressobj(31).decompress(raw, HEAD_BYTES)
+        except zlib.error:
+            text = b""
+    return Head(path, raw, text, gzipped)
+
+
 def decoded(raw: bytes) -> tuple[str, int]:
     """A text, and how many bytes of it are no UTF-8 (they become the replacement character)."""
     try:
@@ -37,6 +59,16 @@ def decoded(raw: bytes) -> tuple[str, int]:
     except UnicodeDecodeError:
         text = raw.decode("utf-8-sig", "replace")
         return text, text.count("\N{REPLACEMENT CHARACTER}")
+
+
+@contextlib.contextmanager
+def cells_up_to(most: int) -> Iterator[None]:
+    """Cells of CSV may have this many characters meanwhile: the limit is the whole process's, so it is put back."""
+    before = csv.field_size_limit(most)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def name_of(path: str) -> str:
@@ -71,6 +103,9 @@ def _inflated(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, str | None]]:
         rest = piece
         while rest:
             if engine.eof:
+                rest = rest.lstrip(b"\0")  # archives on tape are filled up with zeros
+                if not rest:
+                    break
                 engine = zlib.decompressobj(31)
             try:
                 text = engine.decompress(rest, _PIECE)

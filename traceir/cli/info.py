@@ -39,6 +39,12 @@ def as_json(module: Module) -> dict[str, Any]:
         "frontend": module.source.frontend if module.source else None,
         "events": len(module),
         "span_ns": module.span_ns,
+        "devices": _devices(module),
+        "versions": _versions(module),
+        "steps": _steps(module),
+        "work": _launched(module)[1],
+        "work_with_launch": _launched(module)[0],
+        "untold": _untold(module),
         "meta": {key: value for key, value in module.meta.items() if isinstance(value, str | int | float | None)},
         "lanes": [
             {"name": lane.name, "kind": lane.kind, "label": lane.label, "events": events, "busy_ns": busy}
@@ -63,6 +69,50 @@ def _lanes(module: Module) -> Iterator[tuple[Any, int, int]]:
         yield lane, len(rows), Spans.of(module["ts"][chosen], module.end[chosen]).length
 
 
+def _devices(module: Module) -> list[str]:
+    """The names of the devices, those alike once; empty if the input has none."""
+    listed = module.meta.get("devices")
+    names = [item.get("name") for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    return list(dict.fromkeys(str(name) for name in (*names, module.meta.get("device_name")) if name))
+
+
+def _versions(module: Module) -> dict[str, str]:
+    """What the input says of versions, of its own format and of the software that ran."""
+    told = module.meta.get("metadata")
+    pairs = {**(told if isinstance(told, dict) else {}), **module.meta}
+    return {
+        key: str(value)
+        for key, value in pairs.items()
+        if key.lower().endswith(("version", "schema")) and isinstance(value, str | int | float) and value != ""
+    }
+
+
+def _steps(module: Module) -> int:
+    """How many steps the program marked."""
+    return int((module["kind"] == module.kinds.index("mark.step")).sum()) if "mark.step" in module.kinds else 0
+
+
+def _launched(module: Module) -> tuple[int, int]:
+    """How much device work has a launch edge, and how much there is."""
+    from traceir.ir.module import EDGE_KINDS
+
+    edges, work = module.tables["edge"], module.work
+    started = np.unique(edges["dst"][edges["kind"] == EDGE_KINDS.index("launch")])
+    return int(work[started].sum()), int(work.sum())
+
+
+def _untold(module: Module) -> list[str]:
+    """What the input does not say, as far as it can be seen without knowing its format."""
+    launched, work = _launched(module)
+    told = {
+        "when it was recorded": module.meta.get("origin_ns") is not None,
+        "steps": _steps(module) > 0,
+        "what devices these are": not work or bool(_devices(module)),
+        "what launched device work": not work or launched > 0,
+    }
+    return [what for what, known in told.items() if not known]
+
+
 def _kinds(module: Module) -> Iterator[tuple[str, int]]:
     counts = np.bincount(module["kind"], minlength=len(module.kinds))
     for number in np.argsort(-counts, kind="stable"):
@@ -79,15 +129,34 @@ def _edges(module: Module) -> Iterator[tuple[str, int]]:
             yield kind, number
 
 
+def _said(module: Module) -> Iterator[Line]:
+    """Devices, versions, steps, coverage of launches, and what is not told."""
+    launched, work = _launched(module)
+    share = f"{units.count(launched)} of {units.count(work)} ({units.share(launched, work)})" if work else ""
+    rows = {
+        "devices": ", ".join(_devices(module)),
+        "versions": "  ".join(f"{key}={value}" for key, value in _versions(module).items() if key not in module.meta),
+        "steps": units.count(_steps(module)) if _steps(module) else "",
+        "launched": share and f"{share} device events have a launch edge",
+        "not told": ", ".join(_untold(module)),
+    }
+    for label, text in rows.items():
+        if text:
+            yield Line(label=label, text=text, wraps=True)
+
+
 def _page(module: Module) -> Iterator[Line]:
     source = module.source.frontend if module.source else "no source"
     span = units.time(module.span_ns)
     yield Line(
         label=module.name, text=f"{source} · {units.count(len(module))} events · span {span}", look="title", wraps=True
     )
-    meta = [f"{key}={value}" for key, value in module.meta.items() if isinstance(value, str | int | float)]
+    meta = [
+        f"{key}={value}" for key, value in module.meta.items() if isinstance(value, str | int | float) and value != ""
+    ]
     if meta:
         yield Line(text="  ".join(item.replace(" ", "\u00a0") for item in meta), wraps=True, look="note")
+    yield from _said(module)
     yield BLANK
     lanes = sorted(_lanes(module), key=lambda item: (not item[0].is_device, -item[1]))
     yield Line(label="lanes", cells=("kind", "events", "busy"), look="head")

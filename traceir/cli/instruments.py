@@ -11,7 +11,6 @@ from traceir.cli import common
 from traceir.cli.log import Log
 from traceir.errors import UsageError
 from traceir.passing import Instrument
-from traceir.passing.instruments.printing import ALL
 from traceir.passing.pipeline import parse_items
 from traceir.registry import Registry, nearest
 
@@ -30,13 +29,14 @@ def chosen(
     from traceir.passing import instruments
 
     out = _verifiers(arguments, registry, reproducing)
-    flags: tuple[tuple[bool, type[Instrument]], ...] = (
-        (not arguments.quiet and sys.stderr.isatty(), instruments.Progress),
-        (arguments.timing, instruments.TimingTree),
-        (arguments.diff, instruments.Diff),
-        (arguments.statistics, instruments.Statistics),
+    # By their names, so that each is imported where its flag is given, and only there.
+    flags = (
+        (not arguments.quiet and sys.stderr.isatty(), "Progress"),
+        (arguments.timing, "TimingTree"),
+        (arguments.diff, "Diff"),
+        (arguments.statistics, "Statistics"),
     )
-    out += [kind() for given, kind in flags if given]
+    out += [getattr(instruments, name)() for given, name in flags if given]
     if arguments.remarks is not None:
         out.append(common.chosen("instruments", f"remarks{{kind={arguments.remarks}}}", registry))
     if arguments.print_after:
@@ -52,6 +52,7 @@ def chosen(
 def _print_after(names: Sequence[str], registry: Registry) -> Instrument:
     """What `--print-after` asks for; a name that no pass has is a UsageError now, not when the trace has been read."""
     from traceir.passing.instruments import Print
+    from traceir.passing.instruments.printing import ALL
 
     for name in names:
         if name not in (ALL, *registry.entries["passes"]):

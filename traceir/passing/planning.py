@@ -113,7 +113,9 @@ class Planner:
         found: dict[str, type[Pass]] = {}
         word = column.partition(".")[0]
         for name, entry in sorted(
-            self.registry.all("passes"), key=lambda one: (one[1].provider != OWN, one[0] != word)
+            self.registry.all("passes"),
+            # Those that are likely to write it first, so that few are imported.
+            key=lambda one: (one[1].provider != OWN, one[0] != word, not one[0].startswith(word)),
         ):
             try:
                 cls: type[Pass] = entry.load()

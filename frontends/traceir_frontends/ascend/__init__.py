@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -33,6 +34,9 @@ _REFUSED: Final = {
 class Ascend(Frontend):
     """Huawei Ascend profiles (torch_npu, msprof): timeline, database or result folder."""
 
+    # There is no `reopen`, so that nothing is kept in a cache: a module is made of the files beside its input too
+    # (tables of kernels, steps, ranks), and what a cache knows an input by is the input alone.
+
     word: ClassVar[str] = "ascend"
 
     @classmethod
@@ -52,7 +56,7 @@ class Ascend(Frontend):
         """
         content = sniffing.content_of(path)
         if content in _REFUSED:
-            raise InputError(f"The input {path} {_REFUSED[content].format(path)}")
+            raise InputError(f"The input {path} {_REFUSED[content].format(shlex.quote(path))}")
         if content == "database":
             return _database(path)
         meta, found = _around(path)

@@ -10,6 +10,7 @@ from traceir_frontends.ascend.dialect import NONE_ID, collective_of
 
 _BETWEEN: Final = re.compile(r";(?:\r?\n)?")
 _TYPES: Final = {"BFP16": "bf16", "FP16": "fp16", "FP32": "fp32", "FP64": "fp64"}
+_SIZE: Final = re.compile(r"-?[0-9]{1,18}\Z")
 _MESSAGE: Final = ("alg_type", "algType")
 
 
@@ -18,7 +19,7 @@ def dims_of(text: str) -> list[list[int]]:
     out = []
     for item in _parted(text):
         sizes = [size.strip() for size in item.split(",") if size.strip()]
-        out.append([int(size) for size in sizes] if all(size.lstrip("-").isdigit() for size in sizes) else [])
+        out.append([int(size) for size in sizes] if all(map(_SIZE.match, sizes)) else [])
     return out
 
 
@@ -46,7 +47,7 @@ def of_text(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("data size(Byte)", "size(Byte)"):
         _copy(out, key, "bytes")
     blocks = out.get("Block Dim")
-    if isinstance(blocks, str | int) and str(blocks).isdigit() and int(blocks):
+    if isinstance(blocks, str | int) and _SIZE.match(str(blocks)) and int(blocks) > 0:
         out["grid"] = [int(blocks), 1, 1]
     if any(key in out for key in _MESSAGE):
         out.update(message(name, out.get("count"), out.get("data_type")))

@@ -19,12 +19,13 @@ from traceir.errors import InputError
 from traceir.ir import NULL_I64, Array, Finding, Ints
 from traceir_frontends.ascend.times import of_texts
 from traceir_frontends.tabular.assembly import matched
-from traceir_frontends.whole import decoded, read_whole
+from traceir_frontends.whole import cells_up_to, decoded, read_whole
 
 NAMES: Final = ("Name", "Op Name")
 STARTS: Final = ("Start Time(us)", "Task Start Time(us)", "Start Time")
 MOST: Final = 1 << 29
 """Bytes of the largest table that is read: its cells are held as texts, which take several times as much."""
+_CELL: Final = 1 << 24
 _NEAR_NS: Final = 1_000
 """Old tables give times as floating point, which is up to a quarter of a microsecond off."""
 _STEPS: Final = {
@@ -61,9 +62,9 @@ class Table:
 def read_table(path: str) -> Table:
     """A CSV file, plain or gzip; InputError if it cannot be read or has no header."""
     text, _ = decoded(read_whole(path, MOST)[0])
-    csv.field_size_limit(1 << 24)
     try:
-        rows = list(csv.reader(io.StringIO(text.replace("\0", ""))))
+        with cells_up_to(_CELL):
+            rows = list(csv.reader(io.StringIO(text.replace("\0", ""))))
     except csv.Error as error:
         raise InputError(f"The table {path} cannot be read: {error}.") from error
     rows = [[cell.strip() for cell in row] for row in rows if row]

@@ -22,7 +22,6 @@ from traceir_frontends.kineto.stream import Origin, Window, open_text
 __all__ = ["Chrome"]
 
 _PIECE: Final = 1 << 20
-_ZIP: Final = b"PK\x03\x04"
 _OTHERS: Final = (
     b'"kernel"', b'"Kernel"', b'"gpu_', b'"cuda_', b'"mtia_', b'"xpu_', b'"privateuse1_', b'"hpu_', b'"glow_',
     b'"correlation"', b'"Memcpy"', b'"memcpy"', b'"Memset"', b'"memset"', b'"Runtime"', b'"runtime"', b'"driver"',
@@ -39,14 +38,10 @@ class Chrome(Frontend):
 
     @classmethod
     def sniff(cls, head: Head) -> float:
-        """Somewhat surer than kineto of any Chrome trace in which no word hints at PyTorch; zip files are refused."""
-        if head.raw[:4] == _ZIP:
-            return 0.3
+        """Somewhat surer than kineto of any Chrome trace in which no word hints at PyTorch."""
         text = head.text.removeprefix(b"\xef\xbb\xbf").lstrip()
         if text[:1] not in (b"{", b"["):
             return 0.0
-        if b'"rocprofiler-sdk-tool"' in text:
-            return 0.9
         trace = (b'"traceEvents"' in text or b'"ph"' in text) and b'"ts"' in text
         return 0.55 if trace and not any(word in text for word in _OTHERS) else 0.0
 
@@ -62,8 +57,6 @@ class Chrome(Frontend):
         document = Document(path, window)
         rows = NeutralRows(document.damage)
         try:
-            window.fill()
-            _refuse(path, bytes(window.buffer[: 1 << 12]))
             with _without_gc():
                 for piece in document.pieces():
                     rows.add(piece, document.events)
@@ -88,16 +81,6 @@ class Chrome(Frontend):
         source = KinetoSource(origin, checkpoints, self.word)
         source.remember(module)
         return source
-
-
-def _refuse(path: str, begin: bytes) -> None:
-    """InputError for what only looks like it."""
-    if begin[:4] == _ZIP:
-        raise InputError(f"The input {path} is a zip file, which is not unpacked; unzip it and name the file in it.")
-    if b'"rocprofiler-sdk-tool"' in begin:
-        raise InputError(
-            f"The input {path} is rocprofv3's own JSON, which no frontend reads; record with PyTorch's profiler."
-        )
 
 
 def _neutral(error: InputError) -> InputError:

@@ -17,8 +17,9 @@ __all__ = ["Collapsed"]
 
 _COUNT: Final = re.compile(r"[0-9]{1,18}\Z")
 _THREAD: Final = re.compile(r"thread \((?P<tid>\w+)\)(?:: (?P<name>.*))?\Z")
-_PROCESS: Final = re.compile(r"process (?P<pid>\d+)(?::.*)?\Z")
+_PROCESS: Final = re.compile(r"process (?P<pid>[0-9]{1,18})(?::.*)?\Z")
 _TRIED: Final = 64
+_MOST: Final = 1 << 62
 
 
 @attrs.frozen
@@ -30,7 +31,8 @@ class Collapsed(Frontend):
     @classmethod
     def sniff(cls, head: Head) -> float:
         """Middling where every line is frames and a count, and some stack is deeper than one frame."""
-        lines = [line for line in head.text.decode("utf-8", "replace").splitlines()[:_TRIED] if line.strip()]
+        text = head.text.decode("utf-8", "replace")
+        lines = [line for line in text.split("\n")[:_TRIED] if line.strip()]
         whole = lines[:-1] if len(lines) > 1 and len(head.text) >= 1 << 16 else lines
         fits = bool(whole) and all(_split(line) for line in whole)
         return 0.6 if fits and any(";" in line for line in whole) else 0.0
@@ -47,7 +49,7 @@ class Collapsed(Frontend):
         labels: dict[tuple[str, str], str] = {}
         frames: dict[str, int] = {}
         wrong: list[int] = []
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             found = _split(line)
             if found is None:
                 wrong += [number] if line.strip() else []
@@ -64,6 +66,8 @@ class Collapsed(Frontend):
         for thread, rows in threads.items():
             stacks.begin(_lane(*thread, labels[thread]))
             at = 0
+            if (total := sum(count for _, count in rows)) > _MOST:
+                raise InputError(f"The input {path} counts {total} samples of one thread, which no sampler took.")
             for stack, count in rows:
                 stacks.become(stack, at)
                 at += count

@@ -108,7 +108,7 @@ class _Lanes:
 
 
 def _number(text: str) -> int | str | None:
-    return int(text) if text.isdigit() else text or None
+    return int(text) if text.isdecimal() and len(text) < 19 else text or None
 
 
 def _module(

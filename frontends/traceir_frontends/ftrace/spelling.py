@@ -70,7 +70,9 @@ ATRACE: Final = re.compile(rb"(?P<what>[BECSFIGHN])(?:\|(?P<pid>\d*)(?:\|(?P<bod
 
 
 def number(text: bytes) -> int:
-    """A number in decimals, or in hexadecimals after 0x; -1 if it is none."""
+    """A number in decimals, or in hexadecimals after 0x; -1 if it is none of at most 18 characters."""
+    if len(text) > 18:
+        return -1
     try:
         return int(text, 0) if text[:2] in (b"0x", b"0X") else int(text)
     except ValueError:
@@ -85,7 +87,7 @@ _PREEMPTED: Final = (256, 512, 1024, 2048, 4096)
 def state_of(text: bytes) -> tuple[str, str]:
     """The letters of a task's state, and in one word why it left its CPU."""
     word = text.decode("ascii", "replace")
-    if word.lstrip("-").isdigit():
+    if len(word) < 19 and word.removeprefix("-").isdecimal():
         bits = int(word)
         letters = "".join(letter for bit, letter in _STATES.items() if bits & bit) or "R"
         word = letters + ("+" if any(bits & bit for bit in _PREEMPTED) else "")

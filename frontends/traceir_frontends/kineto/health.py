@@ -203,11 +203,12 @@ def _ambiguous(facts: Facts) -> Finding | None:
 
 
 def _without_work(facts: Facts) -> Finding | None:
-    idle = np.setdiff1d(facts.launches, facts.src)
+    launching, starting = _marked(facts, facts.launches), _marked(facts, facts.src)
+    idle = np.flatnonzero(launching & ~starting)
     if not len(idle):
         return None
-    kernels = len(np.intersect1d(idle, facts.kernel_launches))
-    of = len(np.intersect1d(facts.launches, facts.kernel_launches))
+    launching &= _marked(facts, facts.kernel_launches)
+    kernels, of = int(launching[idle].sum()), int(launching.sum())
     message = (
         f"{len(idle)} of {len(facts.launches)} launching calls outside graph captures have no device work in the file "
         f"({kernels} of {of} kernel launches, the rest copies and memsets); kernels may have been dropped, so enlarge "
@@ -217,6 +218,13 @@ def _without_work(facts: Facts) -> Finding | None:
     level: Level = "warning" if many else "info"
     poisons = ("overlap", "gaps") if many else ()
     return Finding("launch_without_work", level, len(idle), message, facts.first(idle), poisons)
+
+
+def _marked(facts: Facts, rows: Ints) -> Mask:
+    """Which events are among some rows."""
+    out = np.zeros(len(facts.ts), bool)
+    out[rows] = True
+    return out
 
 
 def _replays(facts: Facts) -> list[Finding]:

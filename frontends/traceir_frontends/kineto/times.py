@@ -15,6 +15,8 @@ FRACTIONS_BELOW: Final = 2.0**43
 """Microseconds with three decimals below this survive float64: half a unit in the last place is below 0.5 ns."""
 WHOLE_BELOW: Final = 2.0**53
 EARLIEST: Final = -(10**18)
+_LONGEST: Final = 64
+"""Bytes of a token that can be a time; int() refuses texts of some thousands of digits, and decimals do not."""
 LATEST: Final = 4 * 10**18
 """Times outside are damage: inside, starts, ends and differences of any two of them fit int64."""
 
@@ -45,8 +47,11 @@ def from_numbers(values: list[Any]) -> Ints | None:
     floor = np.floor(numbers)
     thousandths = (numbers - floor) * 1000
     rest = np.rint(thousandths)
-    # a value with at most three decimals is off by no more than its own representation error, a thousandfold
-    if (np.abs(thousandths - rest) > np.spacing(size) * 512 + 1e-9).any():
+    # a value with at most three decimals is off by no more than its own representation error, a thousandfold; where
+    # all are off by less than the least may be, which is so for times that are alike, none has to be asked singly
+    off = np.abs(thousandths - rest)
+    least = np.spacing(size.min()) * 512 + 1e-9 if len(size) else 0.0
+    if off.max(initial=0.0) > least and (off > np.spacing(size) * 512 + 1e-9).any():
         return None
     out: Ints = floor.astype(np.int64) * 1000 + rest.astype(np.int64)
     if none.any():
@@ -70,7 +75,7 @@ def _whole(values: list[Any], most: float) -> bool:
 def from_token(token: bytes) -> int | None:
     """Nanoseconds of a JSON token (a number, or a number in quotes), half to even; None if it is no usable time."""
     found = _TOKEN.match(token)
-    if found is not None:
+    if found is not None and len(token) <= _LONGEST:
         sign, whole, part = found.groups()
         time = int(whole) * 1000 + (int(part.ljust(3, b"0")) if part else 0)
         time = -time if sign else time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import ClassVar, Final
 
 import attrs
@@ -44,7 +45,7 @@ class Ncu(Frontend):
         if raw.startswith(_REPORT):
             raise InputError(
                 f"The input {path} is an Nsight Compute report, whose format is not public; export it with: ncu "
-                f"--import {path} --csv --page raw --print-units base > report.csv"
+                f"--import {shlex.quote(path)} --csv --page raw --print-units base > report.csv"
             )
         text, odd = decoded(raw)
         return lower(path, read(path, text), odd, damage)

@@ -10,6 +10,7 @@ import attrs
 import msgspec
 import numpy as np
 
+from traceir.errors import InputError
 from traceir.ir import Finding, Ints, Lane, Module, ModuleBuilder, Strings
 from traceir_frontends.ncu.table import Kernel, Report
 
@@ -44,7 +45,10 @@ def lower(path: str, report: Report, odd: int, damage: str | None) -> Module:
     names = list(dict.fromkeys(kernel.name for kernel in kernels))
     code = {name: at for at, name in enumerate(names)}
     keys = [(kernel.process, kernel.device, kernel.stream) for kernel in kernels]
-    lanes = list(dict.fromkeys(keys))
+    lanes = {key: at for at, key in enumerate(dict.fromkeys(keys))}
+    total = sum(value or 0 for value in durations)
+    if total >= _MOST:
+        raise InputError(f"The input {path} has kernels that took {total} ns together, which no clock shows.")
     several = len({process for process, _, _ in lanes}) > 1
     return ModuleBuilder(
         name=kernels[0].process_name or "kernels",
@@ -56,7 +60,7 @@ def lower(path: str, report: Report, odd: int, damage: str | None) -> Module:
         name_code=np.array([code[kernel.name] for kernel in kernels], np.int32),
         ts=np.append(0, np.cumsum(dur)[:-1]).astype(np.int64),
         dur=dur,
-        lane=np.array([lanes.index(key) for key in keys], np.int32),
+        lane=np.array([lanes[key] for key in keys], np.int32),
         offset=np.arange(len(kernels)),
         length=np.ones(len(kernels), np.int32),
         meta={"origin_ns": None, "vendor": "nvidia"},
@@ -78,7 +82,7 @@ def _args(kernel: Kernel) -> dict[str, Any]:
 
 
 def _plain(number: Decimal) -> int | float:
-    return int(number) if number == number.to_integral_value() else float(number)
+    return int(number) if abs(number) < _MOST and number == number.to_integral_value() else float(number)
 
 
 def _duration(kernel: Kernel) -> int | None:

@@ -11,6 +11,7 @@ from typing import Final
 import attrs
 
 from traceir.errors import InputError
+from traceir_frontends.whole import cells_up_to
 
 HEADER: Final = '"ID",'
 _IDS: Final = (
@@ -18,8 +19,11 @@ _IDS: Final = (
     "Grid Size", "Device", "CC", "Section Name",
 )  # fmt: skip
 _DETAILS: Final = ("Metric Name", "Metric Unit", "Metric Value")
-_TRIPLE: Final = re.compile(r"\(?\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)?\Z")
+_TRIPLE: Final = re.compile(r"\(?\s*([0-9]{1,18})\s*,\s*([0-9]{1,18})\s*,\s*([0-9]{1,18})\s*\)?\Z")
+_INTEGER: Final = re.compile(r"[0-9]{1,18}\Z")
 _FIELD: Final = 1 << 20
+_DIGITS: Final = 300
+"""Digits that a metric may have before its point: what is longer is no number that a counter shows."""
 _SCALES: Final = {
     "nsecond": ("ns", 1), "ns": ("ns", 1), "usecond": ("ns", 1_000), "us": ("ns", 1_000), "msecond": ("ns", 1_000_000),
     "ms": ("ns", 1_000_000), "second": ("ns", 1_000_000_000), "s": ("ns", 1_000_000_000), "byte": ("B", 1),
@@ -68,13 +72,17 @@ class Report:
 
 def read(path: str, text: str) -> Report:
     """The report in a text; InputError if no line begins the table, or no row follows it."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     begin = next((at for at, line in enumerate(lines) if line.startswith(HEADER)), None)
     if begin is None:
         raise InputError(
             f"The input {path} holds no table of Nsight Compute: no line begins with {HEADER}; record with ncu --csv."
         )
-    csv.field_size_limit(_FIELD)
+    with cells_up_to(_FIELD):
+        return _table(path, lines, begin)
+
+
+def _table(path: str, lines: Sequence[str], begin: int) -> Report:
     rows = csv.reader(lines[begin:], strict=False)
     header = next(rows)
     missing = [name for name in ("Process ID", "Kernel Name") if name not in header]
@@ -127,7 +135,7 @@ def _note(report: Report, number: int) -> None:
 
 
 def _is_row(item: dict[str, str]) -> bool:
-    return item.get("ID", "").isdigit() and bool(item.get("Kernel Name"))
+    return _integer(item.get("ID")) is not None and bool(item.get("Kernel Name"))
 
 
 def _kernel(item: dict[str, str]) -> Kernel:
@@ -167,11 +175,12 @@ def value_of(text: str, unit: str) -> Value:
         number = Decimal(text.replace(",", "").strip())
     except InvalidOperation:
         return Value(None, base, text)
-    return Value(number * factor if number.is_finite() else None, base, text)
+    usable = number.is_finite() and number.adjusted() < _DIGITS
+    return Value(number * factor if usable else None, base, text)
 
 
 def _integer(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() and len(text) < 19 else None
+    return int(text) if text is not None and _INTEGER.match(text) else None
 
 
 def _triple(text: str | None) -> tuple[int, int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -29,7 +30,7 @@ def export(path: str) -> Exported:
     """Export a report to SQLite; InputError if that fails. The program `nsys` of the PATH does it, and no other."""
     program = shutil.which("nsys")
     wanted = os.path.splitext(path)[0] + ".sqlite"
-    command = f"nsys export --type=sqlite --output={wanted} {path}"
+    command = f"nsys export --type=sqlite --output={shlex.quote(wanted)} {shlex.quote(path)}"
     if program is None:
         raise InputError(
             f"The input {path} is a report of Nsight Systems, which only its own exporter reads, and nsys is not on "

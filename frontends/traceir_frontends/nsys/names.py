@@ -10,7 +10,7 @@ from traceir_frontends.kineto.classify import api_kind, range_kind
 
 _VERSION: Final = re.compile(r"(?:_v\d+|_ptsz|_ptds)+\Z")
 _OP: Final = re.compile(
-    r"(?P<name>.+?)(?:, seq = (?P<seq>-?\d+))?(?:, op_id = (?P<op>\d+))?(?:, sizes = (?P<sizes>\[.*?\]))?"
+    r"(?P<name>.+?)(?:, seq = (?P<seq>-?\d{1,18}))?(?:, op_id = (?P<op>\d{1,18}))?(?:, sizes = (?P<sizes>\[.*?\]))?"
     r"(?:, input_op_ids = \[.*\])?\Z",
     re.DOTALL,
 )

@@ -12,7 +12,7 @@ from traceir.ir import Module
 from traceir.loading import Frontend, Head, Progress
 from traceir_frontends.nvprof.lower import lower
 from traceir_frontends.nvprof.tables import FORMAT
-from traceir_frontends.tabular import Database, TableSource, Texts, is_database, without_gc
+from traceir_frontends.tabular import Database, LateSource, TableSource, Texts, is_database, without_gc
 
 __all__ = ["Nvprof"]
 
@@ -42,8 +42,20 @@ class Nvprof(Frontend):
         """
         with without_gc(), Database.open(path) as database:
             texts = Texts.read(database, FORMAT)
+            return lower(path, database, _source(path, texts), texts, progress)
 
-            def decode(table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
-                return FORMAT.decode(table, row, texts.get)
+    def reopen(self, path: str, module: Module) -> LateSource:
+        """The handle on a file that was read before."""
 
-            return lower(path, database, TableSource(path, "nvprof", decode), texts, progress)
+        def make() -> TableSource:
+            with without_gc(), Database.open(path) as database:
+                return _source(path, Texts.read(database, FORMAT))
+
+        return LateSource(path, self.word, make)
+
+
+def _source(path: str, texts: Texts) -> TableSource:
+    def decode(table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        return FORMAT.decode(table, row, texts.get)
+
+    return TableSource(path, "nvprof", decode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import ClassVar, Final
 
 import attrs
@@ -47,9 +48,10 @@ class Perf(Frontend):
         text, reading = LineText(path), Reading()
         for number, (_, block) in enumerate(text.blocks()):
             if number == 0 and block[:8] in _DATA:
+                command = f"perf script -i {shlex.quote(path)} --ns > {shlex.quote(path + '.txt')}"
                 raise InputError(
                     f"The input {path} is perf.data, which only perf of the same machine can name symbols of; write "
-                    f"its text with `perf script -i {path} --ns > {path}.txt` and name that."
+                    f"its text with `{command}` and name that."
                 )
             break
         reading.read(text, progress)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import ClassVar, Final
 
 import attrs
 
@@ -14,7 +15,9 @@ from traceir_frontends.whole import read_whole
 
 __all__ = ["Speedscope"]
 
-_SCHEMA = b"speedscope.app/file-format-schema.json"
+_SCHEMA: Final = b"speedscope.app/file-format-schema.json"
+_SHARED: Final = re.compile(rb'"shared"\s*:\s*\{\s*"frames"')
+"""How files begin that name the schema only behind their frames."""
 
 
 @attrs.frozen
@@ -25,12 +28,12 @@ class Speedscope(Frontend):
 
     @classmethod
     def sniff(cls, head: Head) -> float:
-        """Certain of JSON that names the format's schema, nearly so of its two lists without it."""
+        """Certain of JSON that names the format's schema, nearly so of its list of frames without it."""
         if head.text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":
             return 0.0
         if _SCHEMA in head.text:
             return 1.0
-        return 0.8 if b'"frames"' in head.text and b'"profiles"' in head.text and b'"shared"' in head.text else 0.0
+        return 0.8 if _SHARED.search(head.text) else 0.0
 
     def load(self, path: str, progress: Progress | None = None) -> Module:
         """Read all profiles, a lane each; frames that stay open end with their profile, and a finding says so.

@@ -63,6 +63,10 @@ def read(path: str, raw: bytes, damage: str | None) -> Document:
         return msgspec.json.decode(raw.removeprefix(b"\xef\xbb\xbf"), type=Document)
     except msgspec.ValidationError as error:
         raise InputError(f"The input {path} is no speedscope profile: {_lower(error)}.") from None
+    except RecursionError:
+        raise InputError(
+            f"The input {path} is no speedscope profile: it nests lists or objects deeper than any; record it again."
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(
             f"The input {path} is no whole speedscope profile ({_lower(error)}); record it again, or copy it again."
@@ -71,7 +75,7 @@ def read(path: str, raw: bytes, damage: str | None) -> Document:
 
 def _lower(error: Exception) -> str:
     text = str(error)
-    return text[:1].lower() + text[1:]
+    return text if text[:4] == "JSON" else text[:1].lower() + text[1:]
 
 
 def plain(frame: FrameRow) -> dict[str, Any]:

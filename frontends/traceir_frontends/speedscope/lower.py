@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Final
 
 import attrs
@@ -17,7 +17,10 @@ from traceir_frontends.whole import name_of
 _NS: Final = {"nanoseconds": 1, "microseconds": 1_000, "milliseconds": 1_000_000, "seconds": 1_000_000_000}
 _UNITS: Final = (*_NS, "none", "bytes")
 _THREAD: Final = re.compile(r'Thread (?P<tid>(?:0x)?[0-9A-Fa-f]+)(?: "(?P<name>.*)")?\Z')
-_MOST: Final = Decimal(1 << 62)
+_LEAST, _MOST = Decimal(-(1 << 61)), Decimal(1 << 62)
+"""Times in ns beyond these are damage; the two are less than 2^63 apart, so no length can wrap."""
+_DIGITS: Final = 60
+"""Digits of sums of times: a time that is read has at most 31 before its point."""
 
 
 @attrs.define
@@ -33,6 +36,14 @@ def lower(path: str, document: Document) -> Module:
     """The module of a document; InputError where it contradicts its own format. O(frames in all stacks)."""
     reading = _Reading(path)
     stacks = Stacks(path, [Frame(_shown(frame), plain(frame)) for frame in document.shared.frames])
+    with localcontext(Context(prec=_DIGITS)):
+        _profiles(path, document, stacks, reading)
+    told = {"profile": document.name, "exporter": document.exporter}
+    meta = {key: value for key, value in told.items() if value}
+    return stacks.build("speedscope", name_of(path), _findings(reading), meta)
+
+
+def _profiles(path: str, document: Document, stacks: Stacks, reading: _Reading) -> None:
     for number, profile in enumerate(document.profiles):
         if profile.unit not in _UNITS:
             raise InputError(f"The input {path} gives its profile {number} the unit {profile.unit!r}, which is none.")
@@ -48,9 +59,6 @@ def lower(path: str, document: Document) -> Module:
                 f"The input {path} says that its profile {number} is {profile.type!r}, which is neither sampled nor "
                 "evented."
             )
-    told = {"profile": document.name, "exporter": document.exporter}
-    meta = {key: value for key, value in told.items() if value}
-    return stacks.build("speedscope", name_of(path), _findings(reading), meta)
 
 
 def _sampled(stacks: Stacks, profile: Profile, number: int, reading: _Reading) -> None:
@@ -63,7 +71,7 @@ def _sampled(stacks: Stacks, profile: Profile, number: int, reading: _Reading) -
     for place, (stack, weight) in enumerate(zip(profile.samples, profile.weights, strict=True)):
         for frame in stack:
             _known(stacks, frame, f"sample {place} of profile {number}", reading)
-        if weight < 0:
+        if _checked(weight, reading) < 0:
             raise InputError(
                 f"The input {reading.path} gives sample {place} of profile {number} the weight {weight}, and time does "
                 "not run backwards."
@@ -112,10 +120,17 @@ def _known(stacks: Stacks, frame: int, where: str, reading: _Reading) -> None:
 
 
 def _ns(value: Decimal, profile: Profile, reading: _Reading) -> int:
-    scaled = value * _NS.get(profile.unit, 1)
-    if not scaled.is_finite() or abs(scaled) > _MOST:
-        raise InputError(f"The input {reading.path} has the time {value}, which no clock shows.")
+    scaled = _checked(value, reading) * _NS.get(profile.unit, 1)
+    if not _LEAST <= scaled <= _MOST:
+        raise InputError(f"The input {reading.path} has the time {value:.6g}, which no clock shows.")
     return int(scaled.to_integral_value())
+
+
+def _checked(value: Decimal, reading: _Reading) -> Decimal:
+    """The value; InputError if it is no number, or one that arithmetic would stumble over."""
+    if not value.is_finite() or value.adjusted() > _DIGITS // 2:
+        raise InputError(f"The input {reading.path} has the time {str(value)[:20]}, which no clock shows.")
+    return value
 
 
 def _lane(profile: Profile, number: int) -> Lane:

@@ -9,7 +9,7 @@ from traceir_frontends.tabular.findings import file_findings
 from traceir_frontends.tabular.frame import Frame
 from traceir_frontends.tabular.launches import Joins, Waits, add_edges
 from traceir_frontends.tabular.reading import Rows, Texts, add_rows, read_table, without_gc
-from traceir_frontends.tabular.source import TableSource
+from traceir_frontends.tabular.source import LateSource, TableSource
 
 __all__ = [
     "Arg",
@@ -20,6 +20,7 @@ __all__ = [
     "Format",
     "Frame",
     "Joins",
+    "LateSource",
     "Name",
     "Part",
     "Rows",

@@ -13,6 +13,8 @@ from traceir.errors import InputError
 from traceir.ir import NULL_I64, Array, Finding, Ints, Lane, Mask, Module, ModuleBuilder, Source, Strings
 from traceir.ir.kinds import find
 
+_LEAST: Final = -(1 << 61)
+"""Instants before this are damage: with the latest one that is read (2^62) no length can wrap."""
 _ODD: Final = re.compile(r"[^A-Za-z0-9_.:-]+")
 
 
@@ -118,11 +120,11 @@ class Assembly:
         and `rows` say where it stands in the source.
         """
         n = len(start)
-        timed = start != NULL_I64
+        timed = (start != NULL_I64) & (start >= _LEAST)
         never = end == NULL_I64
         closed = np.where(never, start, end)
         backwards = timed & (closed < start)
-        dur = np.where(backwards | ~timed, 0, closed - np.where(timed, start, 0))
+        dur = np.where(backwards | ~timed, 0, np.where(timed, closed, 0) - np.where(timed, start, 0))
         self._count("no_time", n - int(timed.sum()), None)
         if backwards.any():
             before = int(timed[: int(np.flatnonzero(backwards)[0])].sum())

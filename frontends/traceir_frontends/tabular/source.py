@@ -61,6 +61,38 @@ class TableSource:
             ]
 
 
+@attrs.define(eq=False)
+class LateSource:
+    """The handle on a file whose module came from a cache: it is looked into when somebody asks, and not before.
+
+    `make` opens it then. InputError if the file has changed since this was made.
+    """
+
+    path: str
+    frontend: str
+    make: Callable[[], TableSource]
+    _stamp: tuple[int, int] = attrs.field(init=False)
+    _made: TableSource | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._stamp = _stamp_of(self.path, self.path)
+
+    def raw(self, offset: int, length: int) -> bytes:
+        """The event's row as JSON, as the handle of a fresh module gives it."""
+        return self._source().raw(offset, length)
+
+    def args(self, offsets: Ints, lengths: Ints) -> Sequence[Mapping[str, Any]]:
+        """The decoded arguments of events, as the handle of a fresh module gives them."""
+        return self._source().args(offsets, lengths)
+
+    def _source(self) -> TableSource:
+        if _stamp_of(self.path, self.path) != self._stamp:
+            raise InputError(f"The input {self.path} has changed since it was loaded; load it again.")
+        if self._made is None:
+            self._made = self.make()
+        return self._made
+
+
 def _stamp_of(file: str, path: str) -> tuple[int, int]:
     try:
         status = os.stat(file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import traceir as tir
+from tests.frontends.texts import listing
 from traceir.errors import InputError
 from traceir_frontends.ncu.table import value_of
 
@@ -143,6 +144,12 @@ def test_a_binary_report_is_refused_with_the_command(tmp_path: Path) -> None:
         f"The input {file} is an Nsight Compute report, whose format is not public; export it with: ncu --import "
         f"{file} --csv --page raw --print-units base > report.csv"
     )
+
+
+def test_golden(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    """The whole module as text, arguments included."""
+    rows = [metric(0, "Duration", "1,024"), metric(0, "SM Busy", "37.5", "%"), metric(1, "Duration", "n/a", stream=13)]
+    golden("frontends/ncu.tir", listing(load(tmp_path, BEFORE + text(DETAILS, *rows))))
 
 
 def test_shared_file(shared: Any) -> None:

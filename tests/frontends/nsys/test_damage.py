@@ -100,7 +100,7 @@ def test_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], mon
     Path("bad.sqlite").write_bytes(b"SQLite format 3\x00" + b"CUPTI_ACTIVITY_KIND_KERNEL" * 99)
     assert "bad.sqlite begins like a SQLite file" in refused(["run", "bad.sqlite"], capsys)
     sqlite3.connect("other.sqlite").execute("CREATE TABLE bookmarks (url TEXT)").connection.close()
-    assert "other.sqlite is no trace that any frontend knows" in refused(["run", "other.sqlite"], capsys)
+    assert "other.sqlite is a SQLite file with the tables bookmarks" in refused(["run", "other.sqlite"], capsys)
     Path("secret.sqlite").write_bytes(bytes(range(255, 0, -1)) * 40)
     assert "secret.sqlite is no trace that any frontend knows" in refused(["run", "secret.sqlite"], capsys)
 

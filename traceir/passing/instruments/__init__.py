@@ -1,16 +1,24 @@
-"""The instruments that come with traceir. They compose; each does one thing."""
+"""The instruments that come with traceir. They compose; each does one thing.
+
+Names are loaded when first used, as a run has few of them.
+"""
 
 from __future__ import annotations
 
-from traceir.passing.instruments.culprit import Culprit
-from traceir.passing.instruments.diff import Diff
-from traceir.passing.instruments.printing import Print
-from traceir.passing.instruments.progress import Progress
-from traceir.passing.instruments.remarks import Remarks
-from traceir.passing.instruments.reproducer import Reproducer
-from traceir.passing.instruments.statistics import Statistics
-from traceir.passing.instruments.timing import TimingTree
-from traceir.passing.instruments.verifying import Verify
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from traceir.passing.instruments.culprit import Culprit as Culprit
+    from traceir.passing.instruments.diff import Diff as Diff
+    from traceir.passing.instruments.printing import Print as Print
+    from traceir.passing.instruments.progress import Progress as Progress
+    from traceir.passing.instruments.remarks import Remarks as Remarks
+    from traceir.passing.instruments.reproducer import Reproducer as Reproducer
+    from traceir.passing.instruments.statistics import Statistics as Statistics
+    from traceir.passing.instruments.timing import TimingTree as TimingTree
+    from traceir.passing.instruments.verifying import Verify as Verify
+
 
 INSTRUMENTS = {
     "culprit": (
@@ -36,6 +44,7 @@ INSTRUMENTS = {
     "verify": (f"{__name__}.verifying:Verify", "Check the rules of the IR on the input and after each pass."),
 }
 """What `--instrument` knows, as the entry point group `traceir.instruments` has it."""
+_HOME = {target.partition(":")[2]: target.partition(":")[0] for target, _ in INSTRUMENTS.values()}
 
 __all__ = [
     "INSTRUMENTS",
@@ -49,3 +58,11 @@ __all__ = [
     "TimingTree",
     "Verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

@@ -24,7 +24,6 @@ from traceir.passing.instrument import Instrument
 from traceir.passing.instruments.verifying import Verify
 from traceir.passing.options import option
 from traceir.registry import Registry
-from traceir.text import Spelling, parse, spell
 
 REPRODUCE: Final = "reproduce"
 """The metadata that say what a reproducer runs."""
@@ -103,6 +102,8 @@ class Reproducer(Instrument):
         return tuple(attrs.evolve(one, most_events=None) for one in asked)
 
     def _write(self, item: Pass, module: Module, trial: _Trial, budget: _Budget) -> None:
+        from traceir.text import Spelling, spell  # only where a pass failed: every run has this instrument
+
         text = "".join(spell(module, Spelling("auto", args=True, dead=True)))
         try:
             if self.path is not None:
@@ -155,6 +156,8 @@ class _Trial:
 
     def again(self, text: str, path: str) -> str | None:
         """What `traceir run` says of the text, in a sentence; None if it fails the same way."""
+        from traceir.text import parse
+
         try:
             error = self._error(self.rest, parse(text, path=path, registry=self.registry))
         except TraceirError as refused:
