@@ -317,3 +317,13 @@ class TestDerived:
         for values in (item.end, item.work, item.launch, item.parent):
             with pytest.raises(ValueError, match="read-only"):
                 values[0] = 1
+
+
+def test_devices_are_called_as_their_lanes_are() -> None:
+    """By the word before the number, `gpu` where lanes do not agree on one or there are none."""
+    item = module([Ev("dev.kernel", "a", 0, 1), Ev("dev.kernel", "a", 0, 1, "gpu1.s7")])
+    npu = [tir.Lane("npu0.s1", "dev.stream", device=0, stream=1), tir.Lane("npu0.g0.p1", "dev.stream", device=0)]
+    odd = [tir.Lane("npu1.s1", "dev.stream", device=1), tir.Lane("gpu1.s2", "dev.stream", device=1)]
+    other = attrs.evolve(item, lanes=(*npu, *odd, tir.Lane("xpu.s1", "dev.stream")))
+    assert [item.device_name(number) for number in (0, 1, 7, -1, None)] == ["gpu0", "gpu1", "gpu7", "gpu", "gpu"]
+    assert [other.device_name(number) for number in (0, 1, -1, None)] == ["npu0", "gpu1", "xpu", "xpu"]

@@ -169,8 +169,8 @@ def test_the_report_as_a_page() -> None:
 
 
 def test_a_device_is_called_as_its_lanes_are() -> None:
-    """An NPU is no GPU; a device without a number says so."""
-    for name, number, place in (("npu3.s2", 3, "npu3"), ("gpu.s7", None, "gpu?")):
+    """An NPU is no GPU; a device without a number has none."""
+    for name, number, place in (("npu3.s2", 3, "npu3"), ("gpu.s7", None, "gpu")):
         item = module(LATE)
         lanes = tuple(
             attrs.evolve(lane, name=name, device=number) if lane.is_device else lane for lane in item.lanes

@@ -7,6 +7,8 @@ from typing import Literal
 import attrs
 
 LaneKind = Literal["host.thread", "dev.stream", "counter", "os.cpu", "derived"]
+ACCELERATORS = ("gpu", "npu", "xpu", "tpu", "hpu", "mlu", "ipu", "mtia")
+"""What the names of device lanes may begin with, before the device's number."""
 LANE_KINDS: tuple[LaneKind, ...] = ("host.thread", "dev.stream", "counter", "os.cpu", "derived")
 
 

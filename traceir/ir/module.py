@@ -18,7 +18,7 @@ from traceir.ir.callers import Callers
 from traceir.ir.column import Array, Column, Ints, Mask, Rows
 from traceir.ir.health import Finding
 from traceir.ir.kinds import work_kinds
-from traceir.ir.lanes import Lane
+from traceir.ir.lanes import ACCELERATORS, Lane
 from traceir.ir.source import Source
 from traceir.ir.strings import Strings, one_of
 from traceir.ir.table import Table
@@ -255,6 +255,18 @@ class Module:
     def devices(self) -> tuple[int, ...]:
         """The devices that have streams here, in order of their numbers (-1: a stream of an unnamed device)."""
         return tuple(sorted({-1 if lane.device is None else lane.device for lane in self.lanes if lane.is_device}))
+
+    def device_name(self, device: int | None) -> str:
+        """A device as the names of its lanes begin, such as `npu0`; `gpu0` where they do not say, `gpu` without number.
+
+        `device` is its number; None and negative ones stand for a device without. Only words for accelerators count.
+        """
+        number = None if device is None or device < 0 else device
+        mine = (lane.name for lane in self.lanes if lane.is_device and lane.device == number)
+        text = "" if number is None else str(number)
+        words = {name.partition(".")[0].removesuffix(text) for name in mine}
+        word = words.pop() if len(words) == 1 else ""
+        return f"{word if word in ACCELERATORS else 'gpu'}{text}"
 
     @property
     def device(self) -> Rows:

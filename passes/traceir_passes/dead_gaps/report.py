@@ -125,7 +125,7 @@ def _devices(module: Module, found: TimeMap, classes: Collection[str], keep: int
         ends = found.at(np.array([first, last]))
         yield DeviceGain(
             device=None if device < 0 else device,
-            place=_place(module, device),
+            place=module.device_name(device),
             span_before_ns=last - first,
             span_after_ns=int(ends[1] - ends[0]),
             idle_ns=int(size.sum()),
@@ -134,12 +134,6 @@ def _devices(module: Module, found: TimeMap, classes: Collection[str], keep: int
             held=_held(mine, size - removed, kept.covered(mine.start, mine.end), classes),
             queue_ns=_queue(module, device),
         )
-
-
-def _place(module: Module, device: int) -> str:
-    """What the names of a device's lanes begin with, as gpu0 and npu3; one without a number is gpu?."""
-    names = (lane.name for lane in module.lanes if lane.is_device and lane.device == device)
-    return "gpu?" if device < 0 else next(names, f"gpu{device}").partition(".")[0]
 
 
 def _held(gaps: Judged, left: Array, kept: Array, classes: Collection[str]) -> dict[str, int]:

@@ -65,10 +65,6 @@ def _in_order(tracks: list[Track], arrows: list[Arrow]) -> tuple[list[Track], li
     return [tracks[at] for at in order], [attrs.evolve(arrow, track=place[arrow.track]) for arrow in arrows]
 
 
-def _place(device: int | None) -> str:
-    return f"gpu{'' if device is None else device}"
-
-
 def _labels(module: Module, chosen: Mask, device: int | None) -> Iterator[Track]:
     """The device's ops by label (by role where there is none): a slice for each run of one label on one lane."""
     items = shown(module, "label", "role")
@@ -93,7 +89,7 @@ def _labels(module: Module, chosen: Mask, device: int | None) -> Iterator[Track]
     counts = np.diff(np.append(at, len(rows)))
     names = [text or "" for text in module.strings.decode(label[at])]
     args = [{"events": count} for count in counts.tolist()]
-    yield Track(f"{_place(device)} ops", module["ts"][rows[at]], ends, names, args, device)
+    yield Track(f"{module.device_name(device)} ops", module["ts"][rows[at]], ends, names, args, device)
 
 
 def _collectives(module: Module, chosen: Mask, device: int | None) -> Iterator[Track]:
@@ -114,7 +110,7 @@ def _collectives(module: Module, chosen: Mask, device: int | None) -> Iterator[T
         for one, value in zip(args, module["overlap.exposed"][rows].tolist(), strict=True):
             if value >= 0:
                 one["exposed_ns"] = value
-    yield Track(f"{_place(device)} collectives", module["ts"][rows], module.end[rows], names, args, device)
+    yield Track(f"{module.device_name(device)} collectives", module["ts"][rows], module.end[rows], names, args, device)
 
 
 def _gaps(module: Module, device: int, label: int | None, min_gap: int) -> tuple[Track, Ints] | None:
@@ -131,7 +127,7 @@ def _gaps(module: Module, device: int, label: int | None, min_gap: int) -> tuple
     for one in args:
         for key in ("level", "lane", "device", "start_ns", "dur_ns", "class"):
             one.pop(key, None)
-    track = Track(f"{_place(label)} gaps", starts, starts + module["gaps.dur"][rows], names, args, label)
+    track = Track(f"{module.device_name(label)} gaps", starts, starts + module["gaps.dur"][rows], names, args, label)
     blame = module["gaps.blame"][rows] if fresh(module, "gaps.blame") else np.full(len(rows), -1, np.int32)
     return track, blame.astype(np.int64)
 

@@ -83,7 +83,7 @@ def _tracks(table: _Table, min_gap: int) -> Iterator[Track]:
             rows = rows[~gap[rows] | (dur[rows] > min_gap)]
         code, of = keys[:, which].tolist()
         (name,) = table.texts("lane", np.array([code]))
-        place = "" if device is None else f"gpu{'' if of == NULL_I64 else of} "
+        place = "" if device is None else f"{table.module.device_name(None if of == NULL_I64 else of)} "
         yield _track(table, f"{place}{name}", rows, None if of == NULL_I64 else of, min_gap)
 
 

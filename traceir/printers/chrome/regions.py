@@ -34,7 +34,7 @@ def _tracks(module: Module, tree: Tree) -> Iterator[Track]:
     for device in module.devices:
         chosen = work & (module.device == device)
         number = None if device < 0 else device
-        place = f"gpu{'' if number is None else number}"
+        place = module.device_name(number)
         track, owners = _track(module, tree, levels, chosen, place, number)
         told |= owners
         if owners.any():

@@ -182,7 +182,7 @@ def _device(work: Work, by: Sequence[Level], *, each: bool) -> Flames:
         at = order[low:high]
         rows = work.rows[at]
         number = int(device[at[0]])
-        name = f"gpu{number if number >= 0 else ''}"
+        name = module.device_name(number)
         profiles.append(Profile(None, name, path[at], rows, module["ts"][rows], module.end[rows], work.dur[at]))
     return paths.done(profiles)
 
@@ -199,7 +199,8 @@ def _repeats(paths: _Paths, path: Ints, frame: Array) -> Array:
 def _frames(work: Work, level: Level, *, each: bool) -> tuple[list[str], Array]:
     """The names of a level's frames, empty where it has none, and which is each work's."""
     if level == "device":
-        return _coded([f"gpu{number if number >= 0 else ''}" for number in work.module.device[work.rows].tolist()])
+        names = {number: work.module.device_name(number) for number in work.module.devices}
+        return _coded([names[number] for number in work.module.device[work.rows].tolist()])
     if level == "lane":
         return [lane.name for lane in work.module.lanes], work.lane
     if level == "label":

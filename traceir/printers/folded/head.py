@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from traceir import units
-from traceir.ir import Module
 from traceir.passing import Fact
 from traceir.passing.report import headline_of
 from traceir.printers.base import Result
@@ -31,7 +30,7 @@ def head(result: Result, width: int) -> Iterator[Line]:
     if len(devices) > _DEVICES_MOST:
         about.append(f"{len(devices)} devices")
     else:
-        names = [_spelled(module, device) for device in devices or module.devices]
+        names = [module.device_name(device) for device in devices or module.devices]
         about.append(", ".join(f"@{name}" for name in names) or "no device")
     yield Line(label=module.name, text=" · ".join(part for part in about if part), look="title", wraps=True)
     facts = [fact for name, report in result.reports.items() for fact in headline_of(name, report)]
@@ -46,15 +45,6 @@ def head(result: Result, width: int) -> Iterator[Line]:
             text=f"The trace shows no device work; its {units.count(len(module))} events span {span}.", wraps=True
         )
     yield BLANK
-
-
-def _spelled(module: Module, device: int) -> str:
-    """A device as the names of its lanes begin, such as `npu0`; `gpu0` where they do not say."""
-    number = "" if device < 0 else str(device)
-    mine = (lane for lane in module.lanes if lane.is_device and (-1 if lane.device is None else lane.device) == device)
-    words = {lane.name.partition(".")[0].removesuffix(number) for lane in mine}
-    word = words.pop() if len(words) == 1 else ""
-    return f"{word if word.isalpha() else 'gpu'}{number}"
 
 
 def _joined(fact: Fact) -> str:
