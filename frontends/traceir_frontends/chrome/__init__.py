@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -14,6 +12,7 @@ from traceir.ir import Finding, Module
 from traceir.loading import Frontend, Head, Progress
 from traceir_frontends.chrome.neutral import NeutralRows
 from traceir_frontends.chrome.producers import Producer, producer_of
+from traceir_frontends.collecting import without_gc
 from traceir_frontends.kineto.lower import lower
 from traceir_frontends.kineto.reader import Document
 from traceir_frontends.kineto.source import KinetoSource
@@ -57,7 +56,7 @@ class Chrome(Frontend):
         document = Document(path, window)
         rows = NeutralRows(document.damage)
         try:
-            with _without_gc():
+            with without_gc():
                 for piece in document.pieces():
                     rows.add(piece, document.events)
         except InputError as error:
@@ -115,15 +114,3 @@ def _reworded(finding: Finding) -> Finding:
     for words, other in _WORDS.items():
         message = message.replace(words, other)
     return attrs.evolve(finding, message=message)
-
-
-@contextmanager
-def _without_gc() -> Iterator[None]:
-    """No garbage collection meanwhile: it would look through all objects of a piece again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

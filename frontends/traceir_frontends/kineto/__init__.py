@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar, Final
 
 import attrs
@@ -12,6 +9,7 @@ import attrs
 from traceir.errors import InputError
 from traceir.ir import Module
 from traceir.loading import Frontend, Head, Progress
+from traceir_frontends.collecting import without_gc
 from traceir_frontends.kineto.lower import lower
 from traceir_frontends.kineto.reader import Document
 from traceir_frontends.kineto.rows import Rows
@@ -56,7 +54,7 @@ class Kineto(Frontend):
         document = Document(path, window)
         rows = Rows(document.damage)
         try:
-            with _without_gc():
+            with without_gc():
                 for piece in document.pieces():
                     rows.add(piece, document.events)
                     del piece  # its objects make room for the next one's, which then lie where the cache is warm
@@ -82,15 +80,3 @@ class Kineto(Frontend):
         source = KinetoSource(origin, checkpoints)
         source.remember(module)
         return source
-
-
-@contextmanager
-def _without_gc() -> Iterator[None]:
-    """No garbage collection meanwhile: it would look through all objects of a piece again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -13,6 +13,7 @@ import numpy as np
 from traceir.errors import InputError
 from traceir.ir import Module
 from traceir.loading import Frontend, Head, Progress
+from traceir_frontends.collecting import without_gc
 from traceir_frontends.nsys.about import about
 from traceir_frontends.nsys.decoding import Decoder
 from traceir_frontends.nsys.export import ENDINGS, Exported, export
@@ -25,7 +26,6 @@ from traceir_frontends.tabular import (
     Texts,
     is_database,
     is_packed_database,
-    without_gc,
 )
 
 __all__ = ["Nsys"]

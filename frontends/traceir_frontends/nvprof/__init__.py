@@ -10,9 +10,10 @@ import attrs
 from traceir.errors import InputError
 from traceir.ir import Module
 from traceir.loading import Frontend, Head, Progress
+from traceir_frontends.collecting import without_gc
 from traceir_frontends.nvprof.lower import lower
 from traceir_frontends.nvprof.tables import FORMAT
-from traceir_frontends.tabular import Database, LateSource, TableSource, Texts, is_database, without_gc
+from traceir_frontends.tabular import Database, LateSource, TableSource, Texts, is_database
 
 __all__ = ["Nvprof"]
 

@@ -8,7 +8,7 @@ from traceir_frontends.tabular.describe import Arg, Enum, Format, Name, Part, Ta
 from traceir_frontends.tabular.findings import file_findings
 from traceir_frontends.tabular.frame import Frame
 from traceir_frontends.tabular.launches import Joins, Waits, add_edges
-from traceir_frontends.tabular.reading import Rows, Texts, add_rows, read_table, without_gc
+from traceir_frontends.tabular.reading import Rows, Texts, add_rows, read_table
 from traceir_frontends.tabular.source import LateSource, TableSource
 
 __all__ = [
@@ -38,5 +38,4 @@ __all__ = [
     "plain",
     "read_table",
     "row_codes",
-    "without_gc",
 ]

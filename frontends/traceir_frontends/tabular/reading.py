@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import attrs
 import numpy as np
@@ -14,18 +12,6 @@ from traceir_frontends.tabular.assembly import Assembly
 from traceir_frontends.tabular.database import Database
 from traceir_frontends.tabular.describe import Finer, Format, Name, Table
 from traceir_frontends.tabular.frame import Frame
-
-
-@contextmanager
-def without_gc() -> Iterator[None]:
-    """No garbage collection meanwhile: it would look through all texts of a file again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @attrs.define(eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -17,6 +16,7 @@ from traceir_passes.dead_gaps.doubts import covering
 from traceir_passes.dead_gaps.joint import at_work, closed_up, judge
 from traceir_passes.dead_gaps.laws import broken
 from traceir_passes.dead_gaps.timemap import TimeMap, source_times
+from traceir_passes.gaps.confirm import check_pattern
 
 Removable = Literal["host_late", "launch_latency", "host_sync", "after_sync", "graph_internal", "queue_latency"]
 
@@ -61,13 +61,7 @@ class DeadGaps(tir.Pass):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        try:
-            re.compile(self.utilisation)
-        except re.error as error:
-            raise tir.UsageError(
-                f"The option utilisation of {self.name()} is {self.utilisation!r}, which is no regular expression: "
-                f"{error}."
-            ) from error
+        check_pattern(self, self.utilisation)
 
     def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:
         """Write new times, keep the old ones, and note what was removed. O(n log n) for each device."""

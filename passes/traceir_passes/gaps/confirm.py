@@ -7,8 +7,19 @@ import re
 import attrs
 import numpy as np
 
+import traceir as tir
 from traceir.ir import Array, Module, Selection, Spans
 from traceir_passes.gaps.find import grouped
+
+
+def check_pattern(item: tir.Pass, utilisation: str) -> None:
+    """Refuse an option `utilisation` that is no regular expression: a UsageError that names the pass."""
+    try:
+        re.compile(utilisation)
+    except re.error as error:
+        raise tir.UsageError(
+            f"The option utilisation of {item.name()} is {utilisation!r}, which is no regular expression: {error}."
+        ) from error
 
 
 @attrs.frozen(eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 import attrs
@@ -10,6 +9,7 @@ import numpy as np
 
 import traceir as tir
 from traceir_passes.gaps import build, laws, queues
+from traceir_passes.gaps.confirm import check_pattern
 from traceir_passes.gaps.find import lines
 from traceir_passes.gaps.notes import LEVELS, Notes
 from traceir_passes.gaps.report import GapsReport
@@ -139,13 +139,7 @@ class Gaps(tir.Pass):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        try:
-            re.compile(self.utilisation)
-        except re.error as error:
-            raise tir.UsageError(
-                f"The option utilisation of {self.name()} is {self.utilisation!r}, which is no regular expression: "
-                f"{error}."
-            ) from error
+        check_pattern(self, self.utilisation)
 
     def run(self, module: tir.Module, context: tir.PassContext) -> tir.Module:
         """Write `table:gaps`: the gaps of each device, then of each lane, in order of time."""
